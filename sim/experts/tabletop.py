@@ -1,0 +1,163 @@
+"""A scripted expert for every tabletop task: grasp the target, bring it where the goal says, let go, retreat.
+
+It is a pure function of the simulator's state: it keeps no memory, so it can take over from any policy at any moment.
+It is smooth as well: heights blend with horizontal errors instead of switching between phases, which makes its
+actions easier to imitate.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.control import ActionLimits
+from sim.environment import TabletopEnv
+from sim.objects import Grasp
+from sim.rotations import down_at_yaw, heading, rpy_between, wrapped
+from sim.state import BodyState, SimulatorState
+from sim.tasks.problem import Goal
+from sim.world import Vector, rotation_matrix
+
+TRAVEL_CLEARANCE = 0.11  # [m] above the grasp or release height while far from it
+RETREAT_HEIGHT = 0.14  # [m] above what was let go
+HOLD_UP_HEIGHT = 0.18  # [m] of the tool above the table, for goals that end with the thing in the hand
+LOWEST_TOOL = 0.012  # [m] above the table: the pads reach 7 mm below the tool point
+FUNNEL_START, FUNNEL_END = 0.010, 0.060  # [m] horizontal error at which the descent ends and begins
+CLIMB_MARGIN, CLIMB_BAND = (
+    0.025,
+    0.050,
+)  # [m] too low by more than the margin: travel more slowly over the band
+GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
+RELEASE_TOLERANCE = (0.010, 0.010)  # [m] horizontal, [m] vertical
+WIDEST_YAW = math.radians(100)  # of the tool from its home heading
+LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
+OPEN, CLOSED = 1.0, 0.0
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where the tool should go [m], [rad], and what the gripper should do."""
+
+    position: Vector
+    yaw: float
+    gripper: float
+
+
+class TabletopExpert:
+    """Reads the simulator and returns the 7 numbers that a policy would."""
+
+    def act(self, simulator: TabletopEnv) -> NDArray[np.float64]:
+        """The action for the simulator's present state."""
+        return decide(simulator.state(), simulator.goal, simulator.limits)
+
+
+def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[np.float64]:
+    """The expert's action: x, y, z [m], roll, pitch, yaw [rad], gripper opening.
+
+    Args:
+        state: The simulator's state.
+        goal: What is to be achieved.
+        limits: The largest step and turn of one action.
+    """
+    aim = _aim(state, goal)
+    step = [goal_ - now for goal_, now in zip(aim.position, state.target_position, strict=True)]
+    slow = _climb_first(step[2])
+    turn = rpy_between(state.target_quaternion, down_at_yaw(aim.yaw))
+    step = [step[0] * slow, step[1] * slow, step[2]]
+    return np.array(
+        [
+            *(_clamped(s, limits.step_m) for s in step),
+            *(_clamped(t, limits.turn_rad) for t in turn),
+            aim.gripper,
+        ]
+    )
+
+
+def _aim(state: SimulatorState, goal: Goal) -> Aim:
+    holding = state.gripped == goal.target and state.gripper_target < 0.5
+    if holding:
+        return _carry(state, goal)
+    if goal.delivered(state):
+        return _retreat(state, goal)
+    return _approach(state, state.bodies[goal.target])
+
+
+def _approach(state: SimulatorState, body: BodyState) -> Aim:
+    """Come over the thing with open fingers, sink while centring, close when in place."""
+    grasp = body.item.kind.grasp
+    assert grasp is not None
+    x, y, z = body.position
+    grasp_z = max(z, LOWEST_TOOL)
+    yaw = _grasp_yaw(state, body, grasp)
+    off = math.hypot(x - state.tool_position[0], y - state.tool_position[1])
+    yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
+    low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1]
+    in_place = off < GRASP_TOLERANCE[0] and yaw_off < GRASP_TOLERANCE[2] and low_enough
+    closed_on_nothing = state.gripper_opening * 0.08 < 0.5 * grasp.width
+    if in_place and not closed_on_nothing:
+        return Aim(state.target_position, yaw, CLOSED)
+    ready = state.gripper_opening * 0.08 > grasp.width + 0.01
+    clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * 0.1), 0.0 if ready else 1.0)
+    return Aim((x, y, grasp_z + clearance), yaw, OPEN)
+
+
+def _carry(state: SimulatorState, goal: Goal) -> Aim:
+    """Bring the held thing to its place: as far as the thing has to go, the tool has to go."""
+    yaw = _tool_yaw_target(state)
+    placement = goal.placement(state)
+    tool = state.tool_position
+    if placement is None:
+        return Aim((*state.target_position[:2], HOLD_UP_HEIGHT), yaw, CLOSED)
+    thing = state.bodies[goal.target].position
+    missing = [there - here for there, here in zip(placement, thing, strict=True)]
+    off = math.hypot(missing[0], missing[1])
+    if off < RELEASE_TOLERANCE[0] and abs(missing[2]) < RELEASE_TOLERANCE[1]:
+        return Aim(state.target_position, yaw, OPEN)
+    rise = TRAVEL_CLEARANCE * _funnel(off)
+    return Aim((tool[0] + missing[0], tool[1] + missing[1], tool[2] + missing[2] + rise), yaw, CLOSED)
+
+
+def _retreat(state: SimulatorState, goal: Goal) -> Aim:
+    """Straight up with open fingers."""
+    x, y, _ = state.target_position
+    z = state.bodies[goal.target].position[2] + RETREAT_HEIGHT
+    return Aim((x, y, max(z, state.target_position[2])), _tool_yaw_target(state), OPEN)
+
+
+def _grasp_yaw(state: SimulatorState, body: BodyState, grasp: Grasp) -> float:
+    """The nearest heading of the tool's x axis at which the fingers close across the thing's short side."""
+    now = _tool_yaw_target(state)
+    if grasp.yaw_period == 0.0:
+        return now
+    axes = rotation_matrix(body.quaternion)
+    lying = [axis for axis in range(3) if abs(axes[2, axis]) < LYING]
+    long_axis = 0 if 0 in lying else lying[0]
+    period = grasp.yaw_period if long_axis == 0 else math.pi / 2
+    yaw = now + wrapped(heading(tuple(axes[:, long_axis])) - now, period)
+    if abs(yaw) > WIDEST_YAW:
+        yaw -= math.copysign(period, yaw)
+    return yaw
+
+
+def _tool_yaw(state: SimulatorState) -> float:
+    return heading(tuple(rotation_matrix(state.tool_quaternion)[:, 0]))
+
+
+def _tool_yaw_target(state: SimulatorState) -> float:
+    return heading(tuple(rotation_matrix(state.target_quaternion)[:, 0]))
+
+
+def _funnel(off: float) -> float:
+    """0 when centred, 1 when far: how much of the clearance to keep."""
+    share = min(max((off - FUNNEL_START) / (FUNNEL_END - FUNNEL_START), 0.0), 1.0)
+    return share * share * (3.0 - 2.0 * share)
+
+
+def _climb_first(missing_height: float) -> float:
+    """1 when high enough to travel, 0 when the tool must rise first."""
+    return min(max(1.0 - (missing_height - CLIMB_MARGIN) / CLIMB_BAND, 0.0), 1.0)
+
+
+def _clamped(value: float, limit: float) -> float:
+    return min(max(value, -limit), limit)

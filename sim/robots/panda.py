@@ -1,0 +1,156 @@
+"""Franka Emika Panda with its parallel gripper.
+
+The tool frame is the point between the finger pads: z out of the hand, y along which the fingers close. Pointing
+straight down its rotation is a half turn about x. Commands are tool poses; damped inverse kinematics turns them into
+joint targets, and the joints are moved there on a straight line over the control period.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.assets import PANDA_URDF
+from sim.bullet import pybullet as p
+from sim.world import SUBSTEP_S, Quaternion, Vector, World
+
+ARM_JOINTS = (0, 1, 2, 3, 4, 5, 6)
+FINGER_JOINTS = (9, 10)
+HAND_LINK, TOOL_LINK = 8, 11
+JOINT_LIMITS = (  # [rad], Franka's datasheet
+    (-2.8973, 2.8973), (-1.7628, 1.7628), (-2.8973, 2.8973), (-3.0718, -0.0698),
+    (-2.8973, 2.8973), (-0.0175, 3.7525), (-2.8973, 2.8973),
+)  # fmt: skip
+JOINT_EFFORTS = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # [N m]
+GRIPPER_WIDTH = 0.08  # [m] between the fingers when open
+FINGER_SPEED = 0.2  # [m/s]
+GRIP_FORCE = 20.0  # [N] per finger; 2 to 60 hold as well
+HOME = (0.0, -0.35, 0.0, -2.32, 0.0, 1.97, 0.785)  # [rad]
+POSITION_GAIN = 0.1  # of Bullet's joint motors, per substep
+SUBSTEPS_PER_TARGET = 4  # joint targets are renewed this often along the line
+FINGER_STEP = FINGER_SPEED * SUBSTEPS_PER_TARGET * SUBSTEP_S  # [m] between two targets
+
+
+@dataclass(frozen=True)
+class RobotReading:
+    """What the robot's own sensors say.
+
+    Attributes:
+        joint_positions: 7 numbers [rad].
+        tool_position: Base frame [m].
+        tool_quaternion: Base frame, xyzw.
+        gripper_opening: 0 closed to 1 open.
+    """
+
+    joint_positions: tuple[float, ...]
+    tool_position: Vector
+    tool_quaternion: Quaternion
+    gripper_opening: float
+
+
+class Panda:
+    """A Panda in a world. `load` before anything else, and again after each `World.clear`."""
+
+    name = "panda"
+    gripper_width = GRIPPER_WIDTH
+
+    def __init__(self, home: tuple[float, ...] = HOME) -> None:
+        """Args: home: joint positions at the start of an episode, 7 numbers [rad]."""
+        self.home = tuple(float(angle) for angle in home)
+        self._body = -1
+        self._client = -1
+        self._rest_at_home()
+
+    def load(self, world: World) -> None:
+        """Put the robot into the world, at home and with an open gripper."""
+        client = self._client = world.client
+        body = self._body = p.loadURDF(str(PANDA_URDF), useFixedBase=True, physicsClientId=client)
+        world.bodies[self.name] = body
+        for joint, angle in zip(ARM_JOINTS, self.home, strict=True):
+            p.resetJointState(body, joint, angle, physicsClientId=client)
+        for joint in FINGER_JOINTS:
+            p.resetJointState(body, joint, GRIPPER_WIDTH / 2.0, physicsClientId=client)
+        self._couple_fingers()
+        self._rest_at_home()
+        self._drive()
+
+    def _rest_at_home(self) -> None:
+        self._joint_target, self._joint_step = np.array(self.home), np.zeros(len(ARM_JOINTS))
+        self._finger_target = self._finger_goal = GRIPPER_WIDTH / 2.0
+
+    def _couple_fingers(self) -> None:
+        """Gear the fingers together: without it a held object walks sideways at about 3 mm/s."""
+        gear = p.createConstraint(
+            self._body, FINGER_JOINTS[0], self._body, FINGER_JOINTS[1], p.JOINT_GEAR,
+            (1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), physicsClientId=self._client,
+        )  # fmt: skip
+        p.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50, physicsClientId=self._client)
+
+    # ------------------------------------------------------------------------------------------------- sensing
+
+    def tool_pose(self) -> tuple[Vector, Quaternion]:
+        """Position [m] and quaternion xyzw of the tool frame."""
+        state = p.getLinkState(self._body, TOOL_LINK, physicsClientId=self._client)
+        return state[4], state[5]
+
+    def gripper_opening(self) -> float:
+        """0 closed to 1 open, from the finger joints."""
+        fingers = p.getJointStates(self._body, FINGER_JOINTS, physicsClientId=self._client)
+        return (fingers[0][0] + fingers[1][0]) / GRIPPER_WIDTH
+
+    def read(self) -> RobotReading:
+        """All readings at once."""
+        joints = p.getJointStates(self._body, ARM_JOINTS + FINGER_JOINTS, physicsClientId=self._client)
+        position, quaternion = self.tool_pose()
+        opening = (joints[7][0] + joints[8][0]) / GRIPPER_WIDTH
+        return RobotReading(tuple(state[0] for state in joints[:7]), position, quaternion, opening)
+
+    def gripped(self, world: World) -> str | None:
+        """The name of a body that both fingers touch, or None."""
+        left, right = (world.touched_by(self._body, finger) for finger in FINGER_JOINTS)
+        both = (left & right) - {self._body} if left else left
+        return world.name_of(min(both)) if both else None
+
+    # -------------------------------------------------------------------------------------------------- moving
+
+    def solve(self, position: Vector, quaternion: Quaternion) -> tuple[float, ...]:
+        """Joint positions [rad] that bring the tool to a pose, kept inside the joint limits."""
+        solution = p.calculateInverseKinematics(
+            self._body,
+            TOOL_LINK,
+            position,
+            quaternion,
+            jointDamping=[0.05] * 9,
+            maxNumIterations=100,
+            residualThreshold=1e-5,
+            physicsClientId=self._client,
+        )
+        return tuple(
+            min(max(angle, low), high) for angle, (low, high) in zip(solution, JOINT_LIMITS, strict=False)
+        )
+
+    def aim(self, joint_target: tuple[float, ...], opening: float, substeps: int) -> None:
+        """Set out for joint targets [rad] and a gripper opening (0 to 1), to be reached in a number of substeps."""
+        legs = substeps // SUBSTEPS_PER_TARGET
+        self._joint_step = (np.array(joint_target) - self._joint_target) / legs
+        self._finger_goal = opening * GRIPPER_WIDTH / 2.0
+
+    def advance(self, world: World, substeps: int) -> None:
+        """Move on for some of those substeps, a multiple of SUBSTEPS_PER_TARGET."""
+        for _ in range(substeps // SUBSTEPS_PER_TARGET):
+            self._joint_target = self._joint_target + self._joint_step
+            self._finger_target += min(
+                max(self._finger_goal - self._finger_target, -FINGER_STEP), FINGER_STEP
+            )
+            self._drive()
+            world.step(SUBSTEPS_PER_TARGET)
+
+    def _drive(self) -> None:
+        p.setJointMotorControlArray(
+            self._body,
+            ARM_JOINTS + FINGER_JOINTS,
+            p.POSITION_CONTROL,
+            targetPositions=[*self._joint_target, self._finger_target, self._finger_target],
+            positionGains=[POSITION_GAIN] * 9,
+            forces=[*JOINT_EFFORTS, GRIP_FORCE, GRIP_FORCE],
+            physicsClientId=self._client,
+        )

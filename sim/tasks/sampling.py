@@ -1,0 +1,69 @@
+"""Choices that several tasks make: which item is meant, which others lie around."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from sim.errors import InvalidSetting
+from sim.objects import Item, find_item, find_receptacle, items, receptacles
+
+MOST_DISTRACTORS = 5
+
+
+def check_count(name: str, value: object, low: int, high: int) -> int:
+    """A whole number from low to high, or InvalidSetting."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidSetting(f"{name} {value!r}: expected a whole number from {low} to {high}")
+    return value
+
+
+def resolve(names: str | Iterable[str] | None, pool: list[Item]) -> list[Item]:
+    """The items that a setting names (one name, a list of names, or None for the whole pool). Raises UnknownName."""
+    if names is None:
+        return pool
+    chosen = [find_item(name) for name in ([names] if isinstance(names, str) else names)]
+    if not chosen:
+        raise InvalidSetting("objects []: expected at least one name")
+    allowed = {item.name for item in pool}
+    for item in chosen:
+        if item.name not in allowed:
+            raise InvalidSetting(
+                f"object {item.name!r} does not suit this task; suitable: {', '.join(sorted(allowed))}"
+            )
+    return chosen
+
+
+def resolve_receptacles(names: str | Iterable[str] | None, kinds: tuple[str, ...]) -> list[Item]:
+    """The receptacles that a setting names, or all of some kinds. Raises UnknownName."""
+    if names is None:
+        return [item for item in receptacles().values() if item.kind.name in kinds]
+    chosen = [find_receptacle(name, kinds) for name in ([names] if isinstance(names, str) else names)]
+    if not chosen:
+        raise InvalidSetting("receptacles []: expected at least one name")
+    return chosen
+
+
+def graspable(*kinds: str) -> list[Item]:
+    """All graspable items, or those of some kinds."""
+    return [item for item in items().values() if not kinds or item.kind.name in kinds]
+
+
+def choose(rng: np.random.Generator, pool: list[Item]) -> Item:
+    """A kind first and then its colour, so that six cubes do not crowd out one lemon."""
+    kinds = sorted({item.kind.name for item in pool})
+    kind = kinds[int(rng.integers(len(kinds)))]
+    same = [item for item in pool if item.kind.name == kind]
+    return same[int(rng.integers(len(same)))]
+
+
+def choose_others(
+    rng: np.random.Generator, pool: list[Item], taken: Iterable[Item], count: int
+) -> list[Item]:
+    """Distinct items that are not taken yet."""
+    used = {item.name for item in taken}
+    others: list[Item] = []
+    for _ in range(count):
+        item = choose(rng, [item for item in pool if item.name not in used])
+        others.append(item)
+        used.add(item.name)
+    return others

@@ -1,0 +1,230 @@
+"""One Bullet client: load, step, contacts. Bodies are called by name.
+
+World frame: the robot's base is the origin, x forward, y left, z up, table top at z = 0. Lengths in [m], angles in
+[rad], times in [s], quaternions xyzw.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sim.assets import mesh_file
+from sim.bullet import pybullet as p
+from sim.errors import InvalidSetting
+from sim.meshes import box
+from sim.objects import Item, Kind
+
+SUBSTEP_S = 1.0 / 240.0  # [s] physics time step
+GRAVITY = -9.81  # [m/s²]
+SOLVER_ITERATIONS = 50
+OBJECT_FRICTION = 0.8  # Coulomb, multiplied by the finger's 1.0
+ROLLING_FRICTION = (
+    0.002  # [m] keeps round things from rolling for ever; triples what a contact costs, so only there
+)
+
+SHELL_SIDES = 12  # slabs round a bowl's wall
+SHELL_THICKNESS = 0.006  # [m]
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+UPRIGHT: Quaternion = (0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Position [m] and quaternion xyzw, world frame."""
+
+    position: Vector
+    quaternion: Quaternion = UPRIGHT
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """A box that is always there.
+
+    Attributes:
+        size: Full lengths [m].
+        texture: Makes its texture.
+        solid: Whether things collide with it.
+    """
+
+    size: Vector
+    texture: Callable[[], Image.Image]
+    solid: bool
+
+
+class World:
+    """Owns the connection to Bullet and every body in it."""
+
+    def __init__(self, *, window: bool = False) -> None:
+        """Connect. Args: window: open PyBullet's window (needs a display) instead of running headless."""
+        self.client = p.connect(p.GUI if window else p.DIRECT)
+        if self.client < 0:
+            raise InvalidSetting("PyBullet could not open its window: is a display available?")
+        self.window = window
+        self.bodies: dict[str, int] = {}
+        self.fixed_paint: dict[int, tuple[float, float, float, float]] = {}
+        if window:
+            p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=self.client)
+            p.resetDebugVisualizerCamera(1.1, 90.0, -30.0, (0.4, 0.0, 0.05), physicsClientId=self.client)
+
+    def clear(self) -> None:
+        """Remove everything and set the physics up anew."""
+        p.resetSimulation(physicsClientId=self.client)
+        self.bodies.clear()
+        self.fixed_paint.clear()
+        p.setPhysicsEngineParameter(
+            fixedTimeStep=SUBSTEP_S,
+            numSolverIterations=SOLVER_ITERATIONS,
+            deterministicOverlappingPairs=1,
+            physicsClientId=self.client,
+        )
+        p.setGravity(0.0, 0.0, GRAVITY, physicsClientId=self.client)
+
+    def close(self) -> None:
+        """Disconnect; a second call does nothing."""
+        if self.client >= 0:
+            p.disconnect(physicsClientId=self.client)
+            self.client = -1
+
+    def step(self, substeps: int = 1) -> None:
+        """Let the world go on by a number of physics steps."""
+        for _ in range(substeps):
+            p.stepSimulation(physicsClientId=self.client)
+
+    # ------------------------------------------------------------------------------------------------ bodies
+
+    def add_scenery(self, name: str, scenery: Scenery, pose: Pose) -> None:
+        """Add a fixed, textured box: table or wall."""
+        file = mesh_file(name, lambda: box(scenery.size), scenery.texture)
+        collision = -1
+        if scenery.solid:
+            half = [length / 2.0 for length in scenery.size]
+            collision = p.createCollisionShape(p.GEOM_BOX, halfExtents=half, physicsClientId=self.client)
+        self._add(name, 0.0, collision, file, (1.0, 1.0, 1.0), pose)
+
+    def add_item(self, name: str, item: Item, pose: Pose) -> None:
+        """Add a catalogue item at a pose of its body frame (its centre; receptacles of revolution: their foot)."""
+        kind = item.kind
+        file = mesh_file(kind.name, kind.mesh, kind.texture)
+        body = self._add(name, kind.mass, self._collision_shape(kind), file, item.rgb, pose)
+        rolling = ROLLING_FRICTION if kind.rolls or kind.mass == 0.0 else 0.0  # of a pair the sum counts
+        p.changeDynamics(
+            body,
+            -1,
+            lateralFriction=OBJECT_FRICTION,
+            rollingFriction=rolling,
+            spinningFriction=rolling,
+            physicsClientId=self.client,
+        )
+
+    def _add(self, name: str, mass: float, collision: int, file: str, rgb: Vector, pose: Pose) -> int:
+        rgba = (*rgb, 1.0)
+        visual = p.createVisualShape(p.GEOM_MESH, fileName=file, rgbaColor=rgba, physicsClientId=self.client)
+        body = p.createMultiBody(
+            mass, collision, visual, pose.position, pose.quaternion, physicsClientId=self.client
+        )
+        self.bodies[name] = body
+        if mass == 0.0:
+            self.fixed_paint[body] = rgba
+        return body
+
+    def _collision_shape(self, kind: Kind) -> int:
+        if kind.collision == "box":
+            half = [length / 2.0 for length in kind.size]
+            return p.createCollisionShape(p.GEOM_BOX, halfExtents=half, physicsClientId=self.client)
+        if kind.hull is not None:
+            file = mesh_file(f"{kind.name} hull", kind.hull)
+            return p.createCollisionShape(p.GEOM_MESH, fileName=file, physicsClientId=self.client)
+        return self._shell(kind) if kind.collision == "shell" else self._capsules(kind)
+
+    def _shell(self, kind: Kind) -> int:
+        """A round floor and a wall of flat slabs.
+
+        A thing on the floor touches one shape only; on the triangles of a mesh it would touch many, at four times
+        the cost of a physics step.
+        """
+        radius = kind.shell[0][0] + SHELL_THICKNESS
+        shapes, half_extents, centres = [p.GEOM_CYLINDER], [[0.0, 0.0, 0.0]], [[0.0, 0.0, kind.floor / 2]]
+        turns = [UPRIGHT]
+        for (r0, z0), (r1, z1) in pairwise(kind.shell):
+            slope = float(np.arctan2(z1 - z0, r1 - r0))
+            length = float(np.hypot(z1 - z0, r1 - r0))
+            # The slab's inner face lies on the wall, so its centre lies half a thickness outside it.
+            r = (r0 + r1) / 2 + SHELL_THICKNESS / 2 * np.sin(slope)
+            z = (z0 + z1) / 2 - SHELL_THICKNESS / 2 * np.cos(slope)
+            width = 2.0 * max(r0, r1) * np.tan(np.pi / SHELL_SIDES)
+            for angle in np.arange(SHELL_SIDES) * (2 * np.pi / SHELL_SIDES):
+                shapes.append(p.GEOM_BOX)
+                half_extents.append([length / 2, width / 2, SHELL_THICKNESS / 2])
+                centres.append([r * np.cos(angle), r * np.sin(angle), z])
+                turns.append(p.getQuaternionFromEuler((0.0, -slope, angle)))
+        return p.createCollisionShapeArray(
+            shapeTypes=shapes,
+            halfExtents=half_extents,
+            radii=[radius] + [0.0] * (len(shapes) - 1),
+            lengths=[kind.floor] + [0.0] * (len(shapes) - 1),
+            collisionFramePositions=centres,
+            collisionFrameOrientations=turns,
+            physicsClientId=self.client,
+        )
+
+    def _capsules(self, kind: Kind) -> int:
+        assert kind.spine is not None
+        points, radius = np.array(kind.spine[0]), kind.spine[1]
+        starts, ends = points[:-1], points[1:]
+        lengths = np.linalg.norm(ends - starts, axis=1)
+        headings = np.arctan2(ends[:, 1] - starts[:, 1], ends[:, 0] - starts[:, 0])
+        # Bullet's capsule stands along z: tip it over to x, then turn it to the heading.
+        turned = [p.getQuaternionFromEuler((0.0, np.pi / 2, heading)) for heading in headings]
+        return p.createCollisionShapeArray(
+            shapeTypes=[p.GEOM_CAPSULE] * len(lengths),
+            radii=[radius] * len(lengths),
+            lengths=lengths.tolist(),
+            collisionFramePositions=((starts + ends) / 2).tolist(),
+            collisionFrameOrientations=turned,
+            physicsClientId=self.client,
+        )
+
+    # ---------------------------------------------------------------------------------------------- measuring
+
+    def pose(self, name: str) -> tuple[Vector, Quaternion]:
+        """Position [m] and quaternion xyzw of a body's frame."""
+        return p.getBasePositionAndOrientation(self.bodies[name], physicsClientId=self.client)
+
+    def velocity(self, name: str) -> tuple[Vector, Vector]:
+        """Linear [m/s] and angular [rad/s] velocity of a body."""
+        return p.getBaseVelocity(self.bodies[name], physicsClientId=self.client)
+
+    def touching(self, first: str, second: str) -> bool:
+        """Whether two bodies are in contact."""
+        return bool(p.getContactPoints(self.bodies[first], self.bodies[second], physicsClientId=self.client))
+
+    def touched_by(self, body: int, link: int) -> set[int]:
+        """Bullet's numbers of the bodies that a link is in contact with."""
+        points = p.getContactPoints(bodyA=body, linkIndexA=link, physicsClientId=self.client)
+        return {point[2] for point in points}
+
+    def name_of(self, body: int) -> str:
+        """The name of a body, from Bullet's number."""
+        return next(name for name, number in self.bodies.items() if number == body)
+
+    def show_fixed(self, *, visible: bool) -> None:
+        """Show or hide the fixed bodies to the cameras: those that a cached background already shows."""
+        for body, (red, green, blue, alpha) in self.fixed_paint.items():
+            paint = (red, green, blue, alpha if visible else 0.0)
+            p.changeVisualShape(body, -1, rgbaColor=paint, physicsClientId=self.client)
+
+
+def yaw_quaternion(yaw: float) -> Quaternion:
+    """Quaternion xyzw of a turn about z [rad]."""
+    return (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
+
+
+def rotation_matrix(quaternion: Quaternion) -> NDArray[np.float64]:
+    """Shape (3, 3), from xyzw."""
+    return np.array(p.getMatrixFromQuaternion(quaternion)).reshape(3, 3)

@@ -1,0 +1,50 @@
+"""What the loop may expect of every policy."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from vla_runtime.config import build_runtime, choices, compose_config
+from vla_runtime.evaluation.rollout import Runtime
+
+SMALL = ["environment.env.cameras.front.width=32", "environment.env.cameras.front.height=32"]
+
+
+@pytest.fixture(params=choices("policy"))
+def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    made = build_runtime(compose_config("run_episode", [f"policy={request.param}", *SMALL]))
+    made.environment.reset(3)
+    yield made
+    made.environment.close()
+
+
+def test_chunks_are_normalised_actions_of_the_spec(runtime: Runtime) -> None:
+    runtime.policy.reset(0)
+    chunk = runtime.policy.act(runtime.environment.observe(0.0))
+    assert chunk.actions
+    for action in chunk.actions:
+        assert len(action.values) == len(runtime.policy.action_spec.axes)
+        assert all(-1.0 <= value <= 1.0 for value in action.values)
+        physical = runtime.policy.unnormalizer.unnormalize(action)
+        assert all(math.isfinite(value) for value in physical.values)
+
+
+def test_equal_seeds_give_equal_chunks(runtime: Runtime) -> None:
+    observation = runtime.environment.observe(0.0)
+    chunks = []
+    for _ in range(2):
+        runtime.policy.reset(11)
+        chunks.append([runtime.policy.act(observation) for _ in range(3)])
+    assert chunks[0] == chunks[1]
+
+
+def test_only_the_expert_is_privileged(runtime: Runtime) -> None:
+    assert runtime.policy.privileged is (runtime.description["policy"] == "expert")
+
+
+def test_tokens_belong_to_their_actions(runtime: Runtime) -> None:
+    chunk = runtime.policy.act(runtime.environment.observe(0.0))
+    if chunk.token_ids is not None:
+        assert len(chunk.token_ids) == len(chunk.actions)
+        assert all(31744 <= token < 32000 for ids in chunk.token_ids for token in ids)

@@ -1,0 +1,67 @@
+"""Chunks are played in order, up to the execution horizon, and dropped when told to."""
+
+import pytest
+
+from tests.conftest import SPEC, SameUnits
+from vla_runtime.errors import ConfigurationError
+from vla_runtime.inference.synchronous import SynchronousInference
+from vla_runtime.types import ActionChunk, NormalizedAction, Observation
+
+
+class CountingPolicy:
+    """Each call gives a chunk of three actions that say which call and which action they are."""
+
+    action_spec = SPEC
+    unnormalizer = SameUnits()
+    privileged = False
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def reset(self, seed: int) -> None:
+        self.calls = 0
+
+    def act(self, observation: Observation) -> ActionChunk:
+        self.calls += 1
+        actions = tuple(NormalizedAction((float(self.calls), float(index))) for index in range(3))
+        return ActionChunk(actions, tuple((self.calls, index) for index in range(3)))
+
+
+def played(engine: SynchronousInference, observation: Observation, ticks: int) -> list[tuple[float, ...]]:
+    proposals = [engine.propose(observation) for _ in range(ticks)]
+    return [proposal.action.values for proposal in proposals if proposal]
+
+
+def test_a_chunk_is_played_before_the_next(observation: Observation) -> None:
+    engine = SynchronousInference(CountingPolicy())
+    assert played(engine, observation, 5) == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]
+
+
+def test_the_execution_horizon_cuts_it(observation: Observation) -> None:
+    engine = SynchronousInference(CountingPolicy(), execution_horizon=2)
+    assert played(engine, observation, 4) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_a_dropped_chunk_is_not_played(observation: Observation) -> None:
+    engine = SynchronousInference(CountingPolicy())
+    played(engine, observation, 1)
+    engine.drop_chunk()
+    assert played(engine, observation, 1) == [(2, 0)]
+
+
+def test_tokens_go_with_their_action(observation: Observation) -> None:
+    engine = SynchronousInference(CountingPolicy())
+    proposals = [engine.propose(observation) for _ in range(2)]
+    assert [proposal.token_ids for proposal in proposals if proposal] == [(1, 0), (1, 1)]
+
+
+def test_reset_forgets_the_chunk(observation: Observation) -> None:
+    engine = SynchronousInference(CountingPolicy())
+    played(engine, observation, 2)
+    engine.reset(0)
+    assert played(engine, observation, 1) == [(1, 0)]
+
+
+def test_a_senseless_horizon_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="execution_horizon 0"):
+        SynchronousInference(CountingPolicy(), execution_horizon=0)

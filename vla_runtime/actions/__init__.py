@@ -1,0 +1,1 @@
+"""What lies between tokens and motion: tokenizers, statistics, rotations, gripper conventions. numpy only."""

@@ -1,0 +1,1 @@
+"""What the console commands and the scripts run: parse, build, call."""

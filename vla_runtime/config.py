@@ -1,0 +1,212 @@
+"""The composition root: from YAML and overrides to objects. The only module of the package that knows Hydra.
+
+A YAML key is a constructor parameter, and `_target_` names the class. Only classes of trusted packages are built.
+A policy may ask for two things that only the composition knows, by having a constructor parameter of that name:
+`action_spec` (the environment's) and `simulator` (the environment's simulator, which makes the policy privileged).
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from vla_runtime.errors import ConfigurationError
+from vla_runtime.evaluation.rollout import Runtime
+from vla_runtime.guards.chain import GuardChain
+from vla_runtime.specs import check_compatible
+
+TRUSTED_PACKAGES = ("vla_runtime", "sim")
+
+
+@dataclass
+class EpisodeSettings:
+    """The settings of a run that are not a part with a class of its own; the root of configs/run_episode.yaml."""
+
+    seed: int = 0
+    episodes: int = 1
+    out: str | None = None
+    view: bool = False
+    holds_before_stop: int = 3
+    policy: Any = None
+    task: Any = None
+    robot: Any = None
+    environment: Any = None
+    guards: Any = None
+    inference: Any = None
+    clock: Any = None
+    recorder: Any = None
+    chosen: Any = None  # filled in: which YAML each group was set to
+
+
+ConfigStore.instance().store(name="episode_settings", node=EpisodeSettings)
+
+
+def config_dir() -> Path:
+    """The folder of the YAML files: inside the installed package, or at the top of a checkout."""
+    packaged = Path(str(files("vla_runtime") / "configs"))
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent / "configs"
+
+
+def choices(group: str) -> list[str]:
+    """The names that a group such as "task" can be set to."""
+    return sorted(file.stem for file in (config_dir() / group).glob("*.yaml"))
+
+
+def groups() -> list[str]:
+    """The names of all groups."""
+    return sorted(folder.name for folder in config_dir().iterdir() if folder.is_dir())
+
+
+def groups_of(config: DictConfig) -> list[str]:
+    """The groups that a configuration is composed of."""
+    return [group for group in groups() if group in config]
+
+
+def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a YAML file after overrides such as "task=stack" or "seed=3".
+
+    Raises:
+        ConfigurationError: In one line: what is wrong, and what would have been right.
+    """
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        _check_overrides(name, overrides)
+        try:
+            config = compose(name, list(overrides), return_hydra_config=True)
+            with open_dict(config):
+                config.chosen = {group: config.hydra.runtime.choices[group] for group in groups_of(config)}
+                del config["hydra"]
+            OmegaConf.resolve(config)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigurationError(_in_one_line(error, overrides)) from error
+    _check_targets(config)
+    return config
+
+
+def build_runtime(config: DictConfig) -> Runtime:
+    """Put a run together and compare its conventions before anything moves."""
+    environment = _build(config.environment)
+    try:
+        policy = _build(config.policy, **_asked_for(config.policy, environment))
+        check_compatible(policy.action_spec, environment.action_spec)
+        guards = {name: _build(guard) for name, guard in (config.guards or {}).items()}
+        return Runtime(
+            environment=environment,
+            policy=policy,
+            engine=_build(config.inference, policy=policy),
+            guards=GuardChain(guards, environment.action_spec),
+            make_clock=_build(config.clock),
+            recorders=[_build(recorder) for recorder in (config.recorder or {}).values()],
+            description=_description(config),
+            holds_before_stop=config.holds_before_stop,
+        )
+    except BaseException:
+        environment.close()
+        raise
+
+
+def _build(node: Any, **given: Any) -> Any:
+    """An object from its YAML; what is given goes round Hydra, which would turn dataclasses into configurations."""
+    if not given:
+        return instantiate(node, _convert_="object")
+    return instantiate(node, _convert_="object", _partial_=True)(**given)
+
+
+def _asked_for(node: DictConfig, environment: Any) -> dict[str, Any]:
+    """Of what only the composition knows, what the policy's constructor asks for."""
+    offered = {"action_spec": environment.action_spec, "simulator": getattr(environment, "simulator", None)}
+    parameters = inspect.signature(get_class(node["_target_"]).__init__).parameters
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
+def _description(config: DictConfig) -> dict[str, Any]:
+    parts = OmegaConf.to_container(config)
+    assert isinstance(parts, dict)
+    chosen = parts.pop("chosen")
+    settings = {key: value for key, value in parts.items() if key not in ("seed", "episodes", "out", "view")}
+    return {"policy": chosen["policy"], "task": chosen["task"], "chosen": chosen, "config": settings}
+
+
+# ------------------------------------------------------------------------------------------------------ refusing
+
+
+def _check_targets(node: Any, path: str = "") -> None:
+    """Refuse classes of packages that are not trusted: building one runs its code."""
+    if isinstance(node, DictConfig):
+        target = node.get("_target_")
+        if target is not None and str(target).split(".")[0] not in TRUSTED_PACKAGES:
+            trusted = " or ".join(f"{package}." for package in TRUSTED_PACKAGES)
+            raise ConfigurationError(f"{path}._target_={target}: expected a class of {trusted}")
+        for key in node:
+            _check_targets(node[key], f"{path}.{key}" if path else str(key))
+
+
+def _check_overrides(name: str, overrides: Sequence[str]) -> None:
+    """Refuse what Hydra would refuse, in clearer words."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ConfigurationError(f"{_in_one_line(error, overrides)}; expected key=value") from error
+    group_overrides = []
+    for override in parsed:
+        key = override.key_or_group
+        if key in groups() and not override.is_delete():
+            known = choices(key)
+            if override.value() not in known:
+                raise ConfigurationError(_unknown(key, str(override.value()), known))
+            group_overrides.append(override.input_line)
+    base = compose(name, [line for line in group_overrides if line is not None])
+    for override in parsed:
+        if not (override.is_add() or override.is_force_add() or override.key_or_group in groups()):
+            _check_key(base, override.key_or_group)
+
+
+def _check_key(base: DictConfig, key: str) -> None:
+    """Refuse a key that does not exist, and list the ones beside it."""
+    node: Any = base
+    above = ""
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or part not in node:
+            known = (
+                [str(name) for name in node if name not in ("_target_", "chosen")]
+                if isinstance(node, DictConfig)
+                else []
+            )
+            raise ConfigurationError(_unknown("key", part, sorted(known), f" in {above}" if above else ""))
+        above = f"{above}.{part}" if above else part
+        node = node[part]
+
+
+def _unknown(what: str, name: str, known: list[str], where: str = "") -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {what} {name!r}{where}{hint}; known: {', '.join(known) or 'none'}"
+
+
+EXPECTED = {  # by words in OmegaConf's own messages
+    "converted to Integer": "a whole number",
+    "converted to Float": "a number",
+    "not a valid bool": "true or false",
+}
+
+
+def _in_one_line(error: Exception, overrides: Sequence[str]) -> str:
+    """The first sentence of an error of Hydra's, with the override it is about."""
+    cause = error.__cause__ or error
+    first = str(cause).strip().splitlines()[0]
+    key = getattr(cause, "full_key", None)
+    given = next((text for text in overrides if key and text.split("=")[0].lstrip("+~") == key), None)
+    expected = next((words for name, words in EXPECTED.items() if name in first), None)
+    if given and expected:
+        return f"{given}: expected {expected}"
+    return f"{given}: {first}" if given else first

@@ -1,0 +1,1 @@
+"""Worlds with a robot in them, behind one interface."""

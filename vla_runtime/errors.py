@@ -1,0 +1,38 @@
+"""What the runtime refuses, in words a user can act on.
+
+VLARuntimeError
+├── ConfigurationError    a setting that does not exist, has the wrong type or makes no sense
+├── ConventionMismatch    policy and environment mean different things by the same seven numbers
+├── InvalidStatistics     normalisation statistics that are incomplete or contradictory
+├── InvalidTokens         token ids that are not action tokens
+├── EnvironmentNotReady   act or observe before reset, or after stop
+└── RecordingFailed       a result cannot be written
+"""
+
+
+class VLARuntimeError(Exception):
+    """Root of all errors that the runtime raises on purpose."""
+
+
+class ConfigurationError(VLARuntimeError, ValueError):
+    """A setting that does not exist, has the wrong type or makes no sense."""
+
+
+class ConventionMismatch(VLARuntimeError, ValueError):
+    """Policy and environment mean different things by the same numbers."""
+
+
+class InvalidStatistics(VLARuntimeError, ValueError):
+    """Normalisation statistics that are incomplete or contradictory."""
+
+
+class InvalidTokens(VLARuntimeError, ValueError):
+    """Token ids that are not action tokens."""
+
+
+class EnvironmentNotReady(VLARuntimeError, RuntimeError):
+    """Act or observe before reset, or after stop."""
+
+
+class RecordingFailed(VLARuntimeError, OSError):
+    """A result cannot be written."""

@@ -1,0 +1,1 @@
+"""Running episodes and saying what came of them."""

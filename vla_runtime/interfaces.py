@@ -1,0 +1,168 @@
+"""The seams of the runtime. Implementations inherit nothing; they only have these methods."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from vla_runtime.specs import ActionSpec
+from vla_runtime.types import (
+    Action,
+    ActionChunk,
+    EpisodeEnd,
+    GuardContext,
+    Judgement,
+    NormalizedAction,
+    Observation,
+    Proposal,
+    StepRecord,
+)
+
+
+class Unnormalizer(Protocol):
+    """Turns policy output into physical units."""
+
+    def unnormalize(self, action: NormalizedAction) -> Action:
+        """The physical action."""
+        ...
+
+
+class Policy(Protocol):
+    """Observation to actions."""
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        """What its un-normalised actions mean."""
+        ...
+
+    @property
+    def unnormalizer(self) -> Unnormalizer:
+        """Turns its output into those units."""
+        ...
+
+    @property
+    def privileged(self) -> bool:
+        """Whether it reads the simulator's true state."""
+        ...
+
+    def reset(self, seed: int) -> None:
+        """Forget the last episode; draw whatever is random from this seed."""
+        ...
+
+    def act(self, observation: Observation) -> ActionChunk:
+        """The actions of the next one or several control periods."""
+        ...
+
+
+class InferenceEngine(Protocol):
+    """Decides when a policy runs, and plays its chunks."""
+
+    def reset(self, seed: int) -> None:
+        """Start an episode."""
+        ...
+
+    def propose(self, observation: Observation) -> Proposal | None:
+        """The action for this tick, or None when there is none in time."""
+        ...
+
+    def drop_chunk(self) -> None:
+        """Throw away what is left of a chunk: the robot is not where it was planned from."""
+        ...
+
+
+class Guard(Protocol):
+    """Judges one action. Pure: the same arguments give the same answer, and nothing else changes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in records."""
+        ...
+
+    def check(self, action: Action, context: GuardContext) -> Judgement:
+        """PASS, CLAMP with a smaller action, HOLD or STOP; with a reason in words unless PASS."""
+        ...
+
+
+class Judge(Protocol):
+    """Guards as one."""
+
+    def judge(self, action: Action, context: GuardContext) -> Judgement:
+        """The most severe verdict, and the action that may be executed."""
+        ...
+
+
+class Environment(Protocol):
+    """A simulated or real world with one robot in it."""
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        """What it expects of an action."""
+        ...
+
+    @property
+    def step_limit(self) -> int:
+        """Steps after which the loop ends an episode."""
+        ...
+
+    def reset(self, seed: int) -> None:
+        """Start the episode of a seed."""
+        ...
+
+    def observe(self, now_s: float) -> Observation:
+        """The newest observation, stamped with the loop's clock [s]."""
+        ...
+
+    def act(self, action: Action) -> None:
+        """Execute one action for one control period."""
+        ...
+
+    def hold_action(self, observation: Observation) -> Action:
+        """The embodiment's do-nothing: stay where you are, keep the gripper as it is."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode has ended by itself."""
+        ...
+
+    def outcome(self) -> Mapping[str, Any]:
+        """How the episode stands: success, stage, hashes. Plain values only."""
+        ...
+
+    def stop(self) -> None:
+        """End motion now. May be called at any time, also twice."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every resource. May be called twice."""
+        ...
+
+
+class Clock(Protocol):
+    """Monotonic time, and the only one who sleeps."""
+
+    def now_s(self) -> float:
+        """Seconds since some fixed moment."""
+        ...
+
+    def sleep_until(self, deadline_s: float) -> None:
+        """Return at the deadline, or at once when it has passed."""
+        ...
+
+
+class Recorder(Protocol):
+    """Watches an episode and writes it down. It never changes what it is shown."""
+
+    def begin(self, instruction: str, seed: int) -> None:
+        """An episode starts."""
+        ...
+
+    def record(self, step: StepRecord) -> None:
+        """A step was made."""
+        ...
+
+    def finish(self, end: EpisodeEnd, observation: Observation, outcome: Mapping[str, Any]) -> None:
+        """The episode is over; `observation` is what was seen last."""
+        ...
+
+    def abandon(self) -> None:
+        """The episode broke off: leave nothing half-written behind. May be called twice, and after finish."""
+        ...

@@ -1,0 +1,1 @@
+"""Recorders: they watch episodes and write them down, whole or not at all."""
