@@ -14,22 +14,21 @@ import numpy as np
 from gymnasium import spaces
 
 from sim.cameras import Camera, CameraRig, Image, Light
-from sim.control import ActionLimits, Target, checked, moved
+from sim.control import ActionLimits
 from sim.errors import InvalidSetting, SimulatorError
 from sim.judge import HOLD_S, Judge
-from sim.robots.panda import SUBSTEPS_PER_TARGET, Panda, RobotReading
+from sim.robots.panda import SUBSTEPS_PER_TARGET, Panda
 from sim.seeding import Streams
-from sim.state import BodyState, SimulatorState
-from sim.tasks import Task, make_task
-from sim.tasks.problem import Goal
+from sim.simulation import Simulation
+from sim.state import SimulatorState
+from sim.tasks import Goal, Problem, Task, make_task
 from sim.trace import Trace
-from sim.world import SUBSTEP_S, World
+from sim.world import SUBSTEP_S
 
-SETTLE_S = 0.5  # [s] for things to come to rest before an episode
 LONGEST_UNJUDGED = 16  # [substeps] between two looks at the goal: at least 15 looks per simulated second
+SETTLE_TRIES = 20
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,:;?!'\"()+-=/&"
 LONGEST_INSTRUCTION = 200  # [characters]
-SETTLE_TRIES = 20
 
 
 class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
@@ -73,7 +72,6 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             InvalidSetting, UnknownName: A setting outside what makes sense.
         """
         self.task = make_task(task) if isinstance(task, str) else task
-        self.robot = robot or Panda()
         self.limits = ActionLimits.at_rate(control_hz, speed_mps, speed_radps)
         self.control_hz = control_hz
         self.time_limit_s = _positive("time_limit_s", time_limit_s)
@@ -87,11 +85,11 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": control_hz}
         chosen = {"front": Camera()} if cameras is None else dict(cameras)
-        self.rig = CameraRig(chosen, light or Light(), cached_background=cached_background)
         self.action_space = spaces.Box(self.limits.low, self.limits.high, dtype=np.float64)
         self.observation_space = _observation_space(chosen)
-        self.world = World(window=view)
-        self._substeps = 240 // control_hz
+        rig = CameraRig(chosen, light or Light(), cached_background=cached_background)
+        self.simulation = Simulation(robot or Panda(), rig, self.limits, window=view)
+        self._substeps = round(1.0 / (control_hz * SUBSTEP_S))
         self._substeps_per_judgement = _judgement_interval(self._substeps)
         self._judge: Judge | None = None
 
@@ -103,13 +101,13 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         """Start the episode of a seed; without a seed, the next one of the environment's own random stream."""
         super().reset(seed=seed)
         self.seed = int(self.np_random.integers(2**31)) if seed is None else seed
-        self._build()
+        self.problem = self._set_up()
+        self.goal: Goal = self.problem.goal
         self.time_s = 0.0
-        self.trace = Trace()
-        self.limited: list[str] = []
-        self.reading = self.robot.read()
+        self._limited: list[str] = []
+        self._trace = Trace()
+        self._trace.add_state(self.simulation.numbers())
         self._judge = Judge(self.goal, self.state())
-        self._trace_state()
         return self._observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -117,34 +115,26 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         judge = self._judge
         if judge is None:
             raise SimulatorError("step before reset: call reset first")
-        values, self.limited = checked(action, self.limits)
-        tool = (self.reading.tool_position, self.reading.tool_quaternion)
-        self.target, reasons = moved(self.target, values, tool)
-        self.limited += reasons
-        self.robot.aim(
-            self.robot.solve(self.target.position, self.target.quaternion),
-            self.target.gripper,
-            self._substeps,
-        )
+        self._limited = self.simulation.command(action, self._substeps)
         for _ in range(self._substeps // self._substeps_per_judgement):
-            self.robot.advance(self.world, self._substeps_per_judgement)
+            self.simulation.advance(self._substeps_per_judgement)
             judge.watch(self.state(), self._substeps_per_judgement * SUBSTEP_S)
         self.time_s += self._substeps * SUBSTEP_S
-        self.reading = self.robot.read()
-        self._trace_state()
+        self.simulation.read()
+        self._trace.add_state(self.simulation.numbers())
         terminated = judge.held_s >= HOLD_S + self.after_success_s - 1e-9
         truncated = not terminated and self.time_s >= self.time_limit_s - 1e-9
         return self._observe(), float(judge.success), terminated, truncated, self._info()
 
     def render(self) -> Image | None:  # type: ignore[override]
         """What the first camera sees, as a new array of shape (height, width, 3)."""
-        if self.render_mode is None or not self.rig.cameras or self._judge is None:
+        if self.render_mode is None or self._judge is None:
             return None
-        return next(iter(self.rig.images(self.world, self.robot.tool_pose()).values()))
+        return next(iter(self.simulation.images().values()), None)
 
     def close(self) -> None:
         """Disconnect from Bullet; a second call does nothing."""
-        self.world.close()
+        self.simulation.close()
 
     # ------------------------------------------------------------------------------------------------- episodes
 
@@ -156,7 +146,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
     @property
     def gripper_target(self) -> float:
         """The gripper opening that was last commanded, 0 to 1."""
-        return self.target.gripper
+        return self.simulation.target.gripper
 
     def outcome(self) -> dict[str, Any]:
         """How the episode stands now, for its record. Plain values only."""
@@ -172,70 +162,27 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             "drops": judge.drops,
             "others_moved": judge.others_moved(self.state()),
             "simulated_s": round(self.time_s, 6),
-            "state_hash": self.trace.state_hash,
-            "image_hash": self.trace.image_hash,
+            "state_hash": self._trace.state_hash,
+            "image_hash": self._trace.image_hash,
         }
 
     def state(self) -> SimulatorState:
         """The true state. For goals and experts, never for policies."""
-        position, quaternion = self.robot.tool_pose()
-        world = self.world
-        bodies = {}
-        for placed in self.problem.scene.placed:
-            where, turn = world.pose(placed.body)
-            speed, spin = world.velocity(placed.body)
-            bodies[placed.body] = BodyState(placed.item, where, turn, speed, spin)
-        return SimulatorState(
-            position,
-            quaternion,
-            self.target.position,
-            self.target.quaternion,
-            self.robot.gripper_opening(),
-            self.target.gripper,
-            self.robot.gripped(world),
-            bodies,
-        )
+        return self.simulation.state()
 
-    # -------------------------------------------------------------------------------------------------- building
-
-    def _build(self) -> None:
-        """Build the scene of `self.seed`; a draw whose things roll away while settling is drawn again."""
+    def _set_up(self) -> Problem:
+        """Draw and load the problem of `self.seed`; one whose things roll away while settling is drawn again."""
         for attempt in range(SETTLE_TRIES):
-            streams = Streams(self.seed, attempt)
-            self.problem = self.task.sample(streams)
-            self.goal: Goal = self.problem.goal
-            self._load()
-            if self._settled():
-                return
+            problem = self.task.sample(Streams(self.seed, attempt))
+            if self.simulation.load(problem.scene):
+                return problem
         raise SimulatorError(f"seed {self.seed}: no scene of task {self.task.name} came to rest")
 
-    def _load(self) -> None:
-        self.world.clear()
-        self.problem.scene.load_fixed(self.world)
-        self.rig.draw_background(self.world)
-        self.robot.load(self.world)
-        self.problem.scene.load_movable(self.world)
-        self.world.step(round(SETTLE_S / SUBSTEP_S))
-        position, quaternion = self.robot.tool_pose()
-        self.target = Target(position, quaternion, 1.0)
-
-    def _settled(self) -> bool:
-        """Whether everything rests about where it was put."""
-        state = self.state()
-        for placed in self.problem.scene.placed:
-            x, y, z = state.bodies[placed.body].position
-            strayed = math.hypot(x - placed.x, y - placed.y) > (0.03 if placed.inside else 0.015)
-            if not state.bodies[placed.body].at_rest or strayed or z < -0.005:
-                return False
-        return True
-
-    # ------------------------------------------------------------------------------------------------- observing
-
     def _observe(self) -> dict[str, Any]:
-        reading: RobotReading = self.reading
-        images = self.rig.images(self.world, (reading.tool_position, reading.tool_quaternion))
+        images = self.simulation.images()
         for image in images.values():
-            self.trace.add_image(image)
+            self._trace.add_image(image)
+        reading = self.simulation.reading
         return {
             "images": images,
             "proprioception": {
@@ -253,15 +200,8 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             "time_s": self.time_s,
             "success": self._judge.success,
             "stage": self._judge.stage.name.lower(),
-            "limited": list(self.limited),
+            "limited": list(self._limited),
         }
-
-    def _trace_state(self) -> None:
-        numbers: list[float] = [*self.reading.joint_positions, self.reading.gripper_opening]
-        for placed in self.problem.scene.placed:
-            numbers += [n for part in self.world.pose(placed.body) for n in part]
-            numbers += [n for part in self.world.velocity(placed.body) for n in part]
-        self.trace.add_state(numbers)
 
 
 def _judgement_interval(substeps: int) -> int:

@@ -119,7 +119,7 @@ def _tabletop(**settings: Any) -> Variant:
         cpu = wall = physics = 0.0
         for _ in range(steps):
             action = expert.act(env)
-            with _timed_physics(env.world) as inside, _stopwatch() as spent:
+            with _timed_physics(env.simulation.world) as inside, _stopwatch() as spent:
                 _, _, _, truncated, _ = env.step(action)
             cpu, wall, physics = cpu + spent[0], wall + spent[1], physics + sum(inside)
             if truncated:

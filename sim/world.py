@@ -6,7 +6,6 @@ World frame: the robot's base is the origin, x forward, y left, z up, table top 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +13,16 @@ from PIL import Image
 
 from sim.assets import mesh_file
 from sim.bullet import pybullet as p
+from sim.collisions import collision_shape
 from sim.errors import InvalidSetting
 from sim.meshes import box
-from sim.objects import Item, Kind
+from sim.objects import Item
 
 SUBSTEP_S = 1.0 / 240.0  # [s] physics time step
 GRAVITY = -9.81  # [m/s²]
 SOLVER_ITERATIONS = 50
 OBJECT_FRICTION = 0.8  # Coulomb, multiplied by the finger's 1.0
-ROLLING_FRICTION = (
-    0.002  # [m] keeps round things from rolling for ever; triples what a contact costs, so only there
-)
-
-SHELL_SIDES = 12  # slabs round a bowl's wall
-SHELL_THICKNESS = 0.006  # [m]
+ROLLING_FRICTION = 0.002  # [m] of round things, so that they come to rest; it triples what a contact costs
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
@@ -111,7 +106,7 @@ class World:
         """Add a catalogue item at a pose of its body frame (its centre; receptacles of revolution: their foot)."""
         kind = item.kind
         file = mesh_file(kind.name, kind.mesh, kind.texture)
-        body = self._add(name, kind.mass, self._collision_shape(kind), file, item.rgb, pose)
+        body = self._add(name, kind.mass, collision_shape(self.client, kind), file, item.rgb, pose)
         rolling = ROLLING_FRICTION if kind.rolls or kind.mass == 0.0 else 0.0  # of a pair the sum counts
         p.changeDynamics(
             body,
@@ -132,63 +127,6 @@ class World:
         if mass == 0.0:
             self.fixed_paint[body] = rgba
         return body
-
-    def _collision_shape(self, kind: Kind) -> int:
-        if kind.collision == "box":
-            half = [length / 2.0 for length in kind.size]
-            return p.createCollisionShape(p.GEOM_BOX, halfExtents=half, physicsClientId=self.client)
-        if kind.hull is not None:
-            file = mesh_file(f"{kind.name} hull", kind.hull)
-            return p.createCollisionShape(p.GEOM_MESH, fileName=file, physicsClientId=self.client)
-        return self._shell(kind) if kind.collision == "shell" else self._capsules(kind)
-
-    def _shell(self, kind: Kind) -> int:
-        """A round floor and a wall of flat slabs.
-
-        A thing on the floor touches one shape only; on the triangles of a mesh it would touch many, at four times
-        the cost of a physics step.
-        """
-        radius = kind.shell[0][0] + SHELL_THICKNESS
-        shapes, half_extents, centres = [p.GEOM_CYLINDER], [[0.0, 0.0, 0.0]], [[0.0, 0.0, kind.floor / 2]]
-        turns = [UPRIGHT]
-        for (r0, z0), (r1, z1) in pairwise(kind.shell):
-            slope = float(np.arctan2(z1 - z0, r1 - r0))
-            length = float(np.hypot(z1 - z0, r1 - r0))
-            # The slab's inner face lies on the wall, so its centre lies half a thickness outside it.
-            r = (r0 + r1) / 2 + SHELL_THICKNESS / 2 * np.sin(slope)
-            z = (z0 + z1) / 2 - SHELL_THICKNESS / 2 * np.cos(slope)
-            width = 2.0 * max(r0, r1) * np.tan(np.pi / SHELL_SIDES)
-            for angle in np.arange(SHELL_SIDES) * (2 * np.pi / SHELL_SIDES):
-                shapes.append(p.GEOM_BOX)
-                half_extents.append([length / 2, width / 2, SHELL_THICKNESS / 2])
-                centres.append([r * np.cos(angle), r * np.sin(angle), z])
-                turns.append(p.getQuaternionFromEuler((0.0, -slope, angle)))
-        return p.createCollisionShapeArray(
-            shapeTypes=shapes,
-            halfExtents=half_extents,
-            radii=[radius] + [0.0] * (len(shapes) - 1),
-            lengths=[kind.floor] + [0.0] * (len(shapes) - 1),
-            collisionFramePositions=centres,
-            collisionFrameOrientations=turns,
-            physicsClientId=self.client,
-        )
-
-    def _capsules(self, kind: Kind) -> int:
-        assert kind.spine is not None
-        points, radius = np.array(kind.spine[0]), kind.spine[1]
-        starts, ends = points[:-1], points[1:]
-        lengths = np.linalg.norm(ends - starts, axis=1)
-        headings = np.arctan2(ends[:, 1] - starts[:, 1], ends[:, 0] - starts[:, 0])
-        # Bullet's capsule stands along z: tip it over to x, then turn it to the heading.
-        turned = [p.getQuaternionFromEuler((0.0, np.pi / 2, heading)) for heading in headings]
-        return p.createCollisionShapeArray(
-            shapeTypes=[p.GEOM_CAPSULE] * len(lengths),
-            radii=[radius] * len(lengths),
-            lengths=lengths.tolist(),
-            collisionFramePositions=((starts + ends) / 2).tolist(),
-            collisionFrameOrientations=turned,
-            physicsClientId=self.client,
-        )
 
     # ---------------------------------------------------------------------------------------------- measuring
 

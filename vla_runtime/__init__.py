@@ -4,14 +4,13 @@ Importing this package loads neither torch nor PyBullet. Read `vla_runtime.loop`
 """
 
 from vla_runtime.loop import run_episode
-from vla_runtime.specs import ActionSpec, CameraSpec, check_compatible
+from vla_runtime.specs import ActionSpec, check_compatible
 from vla_runtime.types import Action, ActionChunk, NormalizedAction, Observation, Proprioception, Verdict
 
 __all__ = [
     "Action",
     "ActionChunk",
     "ActionSpec",
-    "CameraSpec",
     "NormalizedAction",
     "Observation",
     "Proprioception",

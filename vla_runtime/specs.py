@@ -50,15 +50,6 @@ class ActionSpec:
             raise ConfigurationError(f"action spec: control_hz {self.control_hz}; expected more than 0 [Hz]")
 
 
-@dataclass(frozen=True)
-class CameraSpec:
-    """A camera's name and image size [px]."""
-
-    name: str
-    width: int
-    height: int
-
-
 def check_compatible(policy: ActionSpec, environment: ActionSpec) -> None:
     """Refuse a policy whose actions mean something else than the environment expects.
 

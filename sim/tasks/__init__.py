@@ -8,7 +8,7 @@ from sim.tasks.move_near import MoveNear
 from sim.tasks.pick import Pick
 from sim.tasks.place_in import PlaceIn
 from sim.tasks.place_on import PlaceOn
-from sim.tasks.problem import Problem, Task
+from sim.tasks.problem import Goal, Problem, Task
 from sim.tasks.put_correct import PutCorrect
 from sim.tasks.stack import Stack
 
@@ -24,6 +24,7 @@ def make_task(name: str) -> Task:
 
 __all__ = [
     "TASKS",
+    "Goal",
     "MoveNear",
     "Pick",
     "PlaceIn",
