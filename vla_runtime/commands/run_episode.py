@@ -21,7 +21,7 @@ from vla_runtime.config import build_runtime, choices, compose_config
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.evaluation.intervals import wilson_interval
 from vla_runtime.evaluation.rollout import Result, Runtime, rollout
-from vla_runtime.recording.files import writable_folder, write_json
+from vla_runtime.recording.files import remove_leftovers, writable_folder, write_json
 
 LARGEST_SEED = 2**31 - 1
 HELP = """\
@@ -46,6 +46,7 @@ Every other setting of every part:
   vla-run --config  prints them all, as they would be used
 
 In DIR: result.json, steps.jsonl and episode.mp4; with several episodes a folder for each, and one result.json over all.
+A DIR that holds an older run is written over.
 Exit code: 0 when all episodes ran to their end, 1 when one crashed, 2 when something was refused, 130 on Ctrl-C.
 """
 
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         print(OmegaConf.to_yaml(config), end="")
         return 0
     folder = writable_folder(output_folder(config.out, "run_episode"), "out")
+    remove_leftovers(folder)
     console = Console()
     console.print(
         f"[bold]{config.chosen.policy}[/bold] policy, task [bold]{config.chosen.task}[/bold]", highlight=False

@@ -47,18 +47,26 @@ def writable_folder(path: Path, setting: str) -> Path:
     return path
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a run that was killed left half-written in a folder."""
+    for leftover in folder.glob(".*.partial"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
 @final
 class EpisodeFolder:
     """A folder whose files appear together, once an episode is whole.
 
-    Recorders write to `staging`, which lies beside the folder's files under a hidden name; `publish` moves everything
-    into place, the result last, and `discard` removes it.
+    Recorders write to `staging`, a hidden folder that `publish` turns into the episode's folder and `discard` removes.
     """
 
     def __init__(self, path: Path) -> None:
-        """Args: path: the episode's folder; it is made when the episode is whole."""
+        """Args: path: the episode's folder. If it exists, its files are replaced once the episode is whole."""
         self.path = path
-        self.staging = path.parent / f".{path.name}.{os.getpid()}.partial"
+        self.staging = path / ".episode.partial" if path.is_dir() else path.parent / f".{path.name}.partial"
         shutil.rmtree(self.staging, ignore_errors=True)
         try:
             self.staging.mkdir(parents=True)
@@ -66,14 +74,15 @@ class EpisodeFolder:
             raise RecordingFailed(f"{self.staging}: {error.strerror}") from error
 
     def publish(self, result: Mapping[str, Any]) -> None:
-        """Put the episode's files in place; result.json comes last and means that all the others are there."""
+        """Put the episode's files in place: a new folder at once, an existing one file by file, result.json last."""
         write_json(self.staging / "result.json", result)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            files = sorted(self.staging.iterdir(), key=lambda file: file.name == "result.json")
-            (self.path / "result.json").unlink(missing_ok=True)
-            for file in files:
-                file.replace(self.path / file.name)
+            if self.path.is_dir():
+                (self.path / "result.json").unlink(missing_ok=True)
+                for file in sorted(self.staging.iterdir(), key=lambda file: file.name == "result.json"):
+                    file.replace(self.path / file.name)
+            else:
+                self.staging.rename(self.path)
         except OSError as error:
             raise RecordingFailed(f"{self.path}: {error.strerror}") from error
         self.discard()

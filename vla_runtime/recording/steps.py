@@ -42,9 +42,9 @@ class StepsRecorder:
         self._close()
 
     def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 def step_as_json(step: StepRecord) -> dict[str, Any]:

@@ -121,9 +121,9 @@ class VideoRecorder:
         draw.text((12, top + 74), _fitting(note, small, width - 24), colour, small)
 
     def _close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-            self._container = self._stream = None
+        container, self._container, self._stream = self._container, None, None
+        if container is not None:
+            container.close()
 
 
 def _view(image: np.ndarray) -> Image.Image:

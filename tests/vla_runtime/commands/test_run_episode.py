@@ -150,3 +150,21 @@ def test_a_crashed_episode_is_not_a_failed_one(tmp_path: Path, monkeypatch: pyte
     assert crashed["status"] == "crashed"
     assert "the simulator broke" in crashed["error"]
     assert not (tmp_path / "episode_000001" / "steps.jsonl").exists()
+
+
+def test_without_pybullet_it_says_what_to_do(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['pybullet'] = None; from vla_runtime.commands.run_episode import run; run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: pybullet is not installed for this Python")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_out_may_be_the_present_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["task=pick", "recorder=steps", "out=.", *QUICK]) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["result.json", "steps.jsonl"]

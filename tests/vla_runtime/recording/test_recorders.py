@@ -1,5 +1,6 @@
 """What recorders write can be read back, and says what happened."""
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment, SameUnits
+from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment, FakeRecorder, SameUnits
+from vla_runtime.errors import RecordingFailed
 from vla_runtime.guards.chain import GuardChain
 from vla_runtime.interfaces import Recorder
 from vla_runtime.loop import run_episode
+from vla_runtime.recording.group import RecorderGroup
 from vla_runtime.recording.steps import StepsRecorder
 from vla_runtime.recording.video import LAST_FRAME_S, VideoRecorder
-from vla_runtime.types import NormalizedAction, Proposal
+from vla_runtime.types import NormalizedAction, Proposal, StepRecord
 
 
 def record(recorder: Recorder, environment: FakeEnvironment | None = None) -> None:
@@ -66,3 +69,35 @@ def test_an_abandoned_video_is_closed(tmp_path: Path) -> None:
     environment.fails_in = "act"
     with pytest.raises(RuntimeError):
         record(VideoRecorder(tmp_path, 5.0), environment)
+
+
+class FullDisk(FakeRecorder):
+    """Fails like a disk without space."""
+
+    def record(self, step: StepRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_named_and_every_recorder_is_released(tmp_path: Path) -> None:
+    before, after = FakeRecorder(), FakeRecorder()
+    with pytest.raises(RecordingFailed, match="FullDisk: No space left on device"):
+        record(RecorderGroup([before, FullDisk(), after]))
+    assert (before.abandoned, after.abandoned) == (1, 1)
+
+
+def test_every_recorder_is_released_even_when_one_fails_to() -> None:
+    class Stubborn(FakeRecorder):
+        def abandon(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    others = FakeRecorder(), FakeRecorder()
+    with pytest.raises(RecordingFailed, match="Stubborn"):
+        RecorderGroup([others[0], Stubborn(), others[1]]).abandon()
+    assert (others[0].abandoned, others[1].abandoned) == (1, 1)
+
+
+def test_steps_on_a_full_device_are_refused(tmp_path: Path) -> None:
+    """/dev/full accepts nothing: the failure comes when the buffer is written out."""
+    (tmp_path / "steps.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RecordingFailed, match="No space left"):
+        record(RecorderGroup([StepsRecorder(tmp_path)]))
