@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from vla_runtime.errors import ConfigurationError
@@ -142,13 +143,33 @@ def _description(config: DictConfig) -> dict[str, Any]:
 
 def _check_targets(node: Any, path: str = "") -> None:
     """Refuse classes of packages that are not trusted: building one runs its code."""
-    if isinstance(node, DictConfig):
-        target = node.get("_target_")
-        if target is not None and str(target).split(".")[0] not in TRUSTED_PACKAGES:
-            trusted = " or ".join(f"{package}." for package in TRUSTED_PACKAGES)
-            raise ConfigurationError(f"{path}._target_={target}: expected a class of {trusted}")
+    if isinstance(node, ListConfig):
+        for index, item in enumerate(node):
+            _check_targets(item, f"{path}[{index}]")
+    elif isinstance(node, DictConfig):
+        if "_target_" in node:
+            _check_target(str(node["_target_"]), path)
         for key in node:
             _check_targets(node[key], f"{path}.{key}" if path else str(key))
+
+
+def _check_target(target: str, path: str) -> None:
+    """Refuse a name outside the trusted packages, or that is only imported there (sim.assets.Path)."""
+    trusted = " or ".join(f"{package}." for package in TRUSTED_PACKAGES)
+    if target.split(".")[0] not in TRUSTED_PACKAGES:
+        raise ConfigurationError(f"{path}._target_={target}: expected a class of {trusted}")
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        missing = getattr(error, "name", None) or ""
+        if isinstance(error, ModuleNotFoundError) and missing.split(".")[0] not in TRUSTED_PACKAGES:
+            raise ConfigurationError(
+                f"{target} needs the package {missing!r}, which is not installed"
+            ) from error
+        raise ConfigurationError(f"{path}._target_={target}: there is no such class") from error
+    if not inspect.isclass(found) or found.__module__.split(".")[0] not in TRUSTED_PACKAGES:
+        raise ConfigurationError(f"{path}._target_={target}: expected a class of {trusted}")
 
 
 def _check_overrides(name: str, overrides: Sequence[str]) -> None:

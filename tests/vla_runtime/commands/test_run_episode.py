@@ -75,6 +75,10 @@ def test_several_episodes_and_their_summary(tmp_path: Path) -> None:
         ("view=maybe", "view=maybe: expected true or false"),
         ("environment.control_hz=7", "control_hz 7: expected one of 3, 5, 10, 20 [Hz]"),
         ("policy._target_=os.system", "expected a class of vla_runtime. or sim."),
+        ("policy._target_=sim.environment.os.system", "there is no such class"),
+        ("policy._target_=sim.assets.Path", "expected a class of vla_runtime. or sim."),
+        ("policy._target_=sim.nothing.Here", "policy._target_=sim.nothing.Here: there is no such class"),
+        ("+task.objects=[{_target_:os.getcwd}]", "task.objects[0]._target_=os.getcwd: expected a class"),
         ("out=/dev/null/x", "out=/dev/null/x: Not a directory"),
         ("just words", "expected key=value"),
     ],
@@ -168,3 +172,12 @@ def test_out_may_be_the_present_folder(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert main(["task=pick", "recorder=steps", "out=.", *QUICK]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["result.json", "steps.jsonl"]
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['av'] = None; from vla_runtime.commands.run_episode import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "VideoRecorder needs the package 'av', which is not installed" in done.stderr
