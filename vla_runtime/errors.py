@@ -30,6 +30,10 @@ class InvalidTokens(VLARuntimeError, ValueError):
     """Token ids that are not action tokens."""
 
 
+class InvalidCheckpoint(VLARuntimeError, ValueError):
+    """A model folder that is incomplete, damaged or not what it says."""
+
+
 class EnvironmentNotReady(VLARuntimeError, RuntimeError):
     """Act or observe before reset, or after stop."""
 

@@ -43,6 +43,10 @@ class Policy(Protocol):
         """Whether it reads the simulator's true state."""
         ...
 
+    def describe(self) -> Mapping[str, Any]:
+        """What a record must say of it beside its configuration: checksums, preprocessing. Plain values only."""
+        ...
+
     def reset(self, seed: int) -> None:
         """Forget the last episode; draw whatever is random from this seed."""
         ...

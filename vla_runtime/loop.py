@@ -4,9 +4,17 @@ from collections import Counter, defaultdict
 
 from vla_runtime.clock import Stopwatch, Ticker
 from vla_runtime.interfaces import Clock, Environment, InferenceEngine, Judge, Recorder, Unnormalizer
-from vla_runtime.types import EndedBy, EpisodeEnd, GuardContext, Intervention, Judgement, StepRecord, Verdict
-
-NO_ACTION = Intervention("loop", Verdict.HOLD, "no action in time")
+from vla_runtime.types import (
+    Action,
+    EndedBy,
+    EpisodeEnd,
+    GuardContext,
+    Intervention,
+    Judgement,
+    Proposal,
+    StepRecord,
+    Verdict,
+)
 
 
 def run_episode(
@@ -69,11 +77,12 @@ def _step(
     watch.lap("observe")
     proposal = engine.propose(observation)
     watch.lap("infer")
-    action = unnormalizer.unnormalize(proposal.action) if proposal else None
+    normalized = proposal.action if proposal else None
+    action = unnormalizer.unnormalize(normalized) if normalized else None
     watch.lap("unnormalize")
     hold = environment.hold_action(observation)
-    context = GuardContext(observation, clock.now_s(), proposal.token_ids if proposal else None)
-    judgement = guards.judge(action, context) if action else Judgement(Verdict.HOLD, hold, (NO_ACTION,))
+    context = GuardContext(observation, clock.now_s(), proposal.tokens if proposal else None)
+    judgement = guards.judge(action, context) if action else _without_action(proposal, hold)
     executed = hold if judgement.verdict is Verdict.HOLD else judgement.action
     watch.lap("guard")
     if judgement.verdict is Verdict.STOP:
@@ -82,6 +91,12 @@ def _step(
         environment.act(executed)
     watch.lap("act")
     return StepRecord(observation, proposal, action, executed, judgement, watch.stage_s)
+
+
+def _without_action(proposal: Proposal | None, hold: Action) -> Judgement:
+    """HOLD, because the policy was late or could not decode an action."""
+    who, why = ("policy", proposal.refusal or "no action") if proposal else ("loop", "no action in time")
+    return Judgement(Verdict.HOLD, hold, (Intervention(who, Verdict.HOLD, why),))
 
 
 class _Tally:

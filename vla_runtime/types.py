@@ -63,29 +63,40 @@ class Action:
 
 
 @dataclass(frozen=True)
-class ActionChunk:
-    """What one inference gives: the actions of one or several consecutive control periods.
+class ActionTokens:
+    """The tokens that an action was decoded from.
 
     Attributes:
-        actions: In order of execution, at least one.
-        token_ids: The action tokens that each action was decoded from, where the policy has tokens.
+        ids: Vocabulary ids, one per axis.
+        log_probabilities: Of each token, in nats, where the model gives them.
+        entropies: Of each choice, in nats, where the model gives them.
     """
 
-    actions: tuple[NormalizedAction, ...]
-    token_ids: tuple[tuple[int, ...], ...] | None = None
+    ids: tuple[int, ...]
+    log_probabilities: tuple[float, ...] | None = None
+    entropies: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """The action that a policy proposes for this tick.
+    """What a policy proposes for one control period.
 
     Attributes:
-        action: Normalised.
-        token_ids: The action tokens it was decoded from, where there are any.
+        action: Normalised; None when the policy cannot give one.
+        tokens: What it was decoded from, where the policy has tokens.
+        refusal: Why there is no action, in words.
     """
 
-    action: NormalizedAction
-    token_ids: tuple[int, ...] | None = None
+    action: NormalizedAction | None
+    tokens: ActionTokens | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class ActionChunk:
+    """What one inference gives: proposals for one or several consecutive control periods, in order."""
+
+    proposals: tuple[Proposal, ...]
 
 
 class Verdict(IntEnum):
@@ -134,12 +145,12 @@ class GuardContext:
     Attributes:
         observation: What the action was computed from.
         now_s: The loop's clock [s].
-        token_ids: The tokens behind the action, where there are any.
+        tokens: What the action was decoded from, where there are tokens.
     """
 
     observation: Observation
     now_s: float
-    token_ids: tuple[int, ...] | None = None
+    tokens: ActionTokens | None = None
 
 
 @dataclass(frozen=True)

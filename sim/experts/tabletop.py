@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sim.control import ActionLimits
 from sim.environment import TabletopEnv
 from sim.objects import Grasp
+from sim.robots.panda import GRIPPER_WIDTH
 from sim.rotations import down_at_yaw, heading, rpy_between, wrapped
 from sim.state import BodyState, SimulatorState
 from sim.tasks.problem import Goal
@@ -31,6 +32,10 @@ CLIMB_MARGIN, CLIMB_BAND = (
 GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
 RELEASE_TOLERANCE = (0.010, 0.010)  # [m] horizontal, [m] vertical
 WIDEST_YAW = math.radians(100)  # of the tool from its home heading
+FINGER_CLEARANCE = (
+    0.010  # [m] by which the fingers are further apart than a thing is wide before they pass it
+)
+YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
 LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
 OPEN, CLOSED = 1.0, 0.0
 
@@ -94,11 +99,11 @@ def _approach(state: SimulatorState, body: BodyState) -> Aim:
     yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
     low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1]
     in_place = off < GRASP_TOLERANCE[0] and yaw_off < GRASP_TOLERANCE[2] and low_enough
-    closed_on_nothing = state.gripper_opening * 0.08 < 0.5 * grasp.width
+    closed_on_nothing = state.gripper_opening * GRIPPER_WIDTH < 0.5 * grasp.width
     if in_place and not closed_on_nothing:
         return Aim(state.target_position, yaw, CLOSED)
-    ready = state.gripper_opening * 0.08 > grasp.width + 0.01
-    clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * 0.1), 0.0 if ready else 1.0)
+    ready = _opened_for(state, body)
+    clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
     return Aim((x, y, grasp_z + clearance), yaw, OPEN)
 
 
@@ -119,10 +124,18 @@ def _carry(state: SimulatorState, goal: Goal) -> Aim:
 
 
 def _retreat(state: SimulatorState, goal: Goal) -> Aim:
-    """Straight up with open fingers."""
-    x, y, _ = state.target_position
-    z = state.bodies[goal.target].position[2] + RETREAT_HEIGHT
+    """Straight up, once the fingers are off the thing."""
+    x, y, z = state.target_position
+    if _opened_for(state, state.bodies[goal.target]):
+        z = state.bodies[goal.target].position[2] + RETREAT_HEIGHT
     return Aim((x, y, max(z, state.target_position[2])), _tool_yaw_target(state), OPEN)
+
+
+def _opened_for(state: SimulatorState, body: BodyState) -> bool:
+    """Whether the fingers are open wide enough to pass a thing."""
+    grasp = body.item.kind.grasp
+    assert grasp is not None
+    return state.gripper_opening * GRIPPER_WIDTH > grasp.width + FINGER_CLEARANCE
 
 
 def _grasp_yaw(state: SimulatorState, body: BodyState, grasp: Grasp) -> float:

@@ -2,18 +2,28 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from vla_runtime.config import build_runtime, choices, compose_config
 from vla_runtime.evaluation.rollout import Runtime
+from vla_runtime.models.openvla.random_checkpoint import write_random_checkpoint
 
 SMALL = ["environment.env.cameras.front.width=32", "environment.env.cameras.front.height=32"]
 
 
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
+    write_random_checkpoint(folder)
+    return folder
+
+
 @pytest.fixture(params=choices("policy"))
-def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
-    made = build_runtime(compose_config("run_episode", [f"policy={request.param}", *SMALL]))
+def runtime(request: pytest.FixtureRequest, checkpoint: Path) -> Iterator[Runtime]:
+    model = [f"policy.checkpoint={checkpoint}"] if request.param.startswith("openvla") else []
+    made = build_runtime(compose_config("run_episode", [f"policy={request.param}", *model, *SMALL]))
     made.environment.reset(3)
     yield made
     made.environment.close()
@@ -22,8 +32,10 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
 def test_chunks_are_normalised_actions_of_the_spec(runtime: Runtime) -> None:
     runtime.policy.reset(0)
     chunk = runtime.policy.act(runtime.environment.observe(0.0))
-    assert chunk.actions
-    for action in chunk.actions:
+    assert chunk.proposals
+    for proposal in chunk.proposals:
+        action = proposal.action
+        assert action is not None
         assert len(action.values) == len(runtime.policy.action_spec.axes)
         assert all(-1.0 <= value <= 1.0 for value in action.values)
         physical = runtime.policy.unnormalizer.unnormalize(action)
@@ -45,6 +57,6 @@ def test_only_the_expert_is_privileged(runtime: Runtime) -> None:
 
 def test_tokens_belong_to_their_actions(runtime: Runtime) -> None:
     chunk = runtime.policy.act(runtime.environment.observe(0.0))
-    if chunk.token_ids is not None:
-        assert len(chunk.token_ids) == len(chunk.actions)
-        assert all(31744 <= token < 32000 for ids in chunk.token_ids for token in ids)
+    for proposal in chunk.proposals:
+        if proposal.tokens is not None:
+            assert all(31744 <= token < 32000 for token in proposal.tokens.ids)

@@ -106,6 +106,13 @@ def test_no_action_in_time_holds_and_then_ends(fake_environment: FakeEnvironment
     assert "no action in time" in end.reason
 
 
+def test_a_refusal_is_a_hold_with_its_reason(fake_environment: FakeEnvironment) -> None:
+    refused = Proposal(None, refusal="token 2 is no action token")
+    end = play(fake_environment, FakeEngine(lambda _: refused))
+    assert end.ended_by is EndedBy.HELD_TOO_LONG
+    assert "token 2 is no action token" in end.reason
+
+
 def test_holds_that_are_not_in_a_row_do_not_end_it(fake_environment: FakeEnvironment) -> None:
     fake_environment.ends_after = 9
     end = play(fake_environment, FakeEngine(lambda seen: SMALL if seen.step % 3 == 2 else None))

@@ -77,6 +77,8 @@ def main(arguments: Sequence[str]) -> int:
         f"[bold]{config.chosen.policy}[/bold] policy, task [bold]{config.chosen.task}[/bold]", highlight=False
     )
     runtime = build_runtime(config)
+    for note in runtime.policy.describe().get("notes", ()):
+        console.print(f"  {escape(note)}", highlight=False, soft_wrap=True)
     try:
         return _run(runtime, config, folder, console)
     finally:

@@ -77,6 +77,7 @@ def _result(runtime: Runtime, seed: int, end: EpisodeEnd) -> Result:
         "seed": seed,
         **runtime.description,
         "privileged_policy": runtime.policy.privileged,
+        "policy_details": dict(runtime.policy.describe()),
         **runtime.environment.outcome(),
         "steps": end.steps,
         "ended_by": end.ended_by.name.lower(),

@@ -30,10 +30,7 @@ class SynchronousInference:
     def propose(self, observation: Observation) -> Proposal | None:
         """The next action of the chunk, or the first of a new one."""
         if not self._queue:
-            chunk = self._policy.act(observation)
-            tokens = chunk.token_ids or [None] * len(chunk.actions)
-            pairs = list(zip(chunk.actions, tokens, strict=True))[: self._horizon]
-            self._queue.extend(Proposal(action, ids) for action, ids in pairs)
+            self._queue.extend(self._policy.act(observation).proposals[: self._horizon])
         return self._queue.popleft() if self._queue else None
 
     def drop_chunk(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, ActionChunk, NormalizedAction, Observation
+from vla_runtime.types import Action, ActionChunk, Observation, Proposal
 
 
 @final
@@ -20,7 +20,11 @@ class ZeroPolicy:
         self.action_spec = action_spec
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
         still = Action(tuple(1.0 if unit == "opening" else 0.0 for unit in action_spec.units))
-        self._chunk = ActionChunk((self.unnormalizer.normalize(still),))
+        self._chunk = ActionChunk((Proposal(self.unnormalizer.normalize(still)),))
+
+    def describe(self) -> dict[str, object]:
+        """Nothing beside its configuration."""
+        return {}
 
     def reset(self, seed: int) -> None:
         """Nothing to forget."""
@@ -42,6 +46,10 @@ class RandomPolicy:
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
         self._rng = np.random.default_rng(0)
 
+    def describe(self) -> dict[str, object]:
+        """Nothing beside its configuration."""
+        return {}
+
     def reset(self, seed: int) -> None:
         """Start the stream of this seed; the environment's streams are others."""
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
@@ -49,4 +57,4 @@ class RandomPolicy:
     def act(self, observation: Observation) -> ActionChunk:
         """Uniform between the bounds."""
         physical = Action(tuple(self._rng.uniform(self.action_spec.low, self.action_spec.high).tolist()))
-        return ActionChunk((NormalizedAction(self.unnormalizer.normalize(physical).values),))
+        return ActionChunk((Proposal(self.unnormalizer.normalize(physical)),))

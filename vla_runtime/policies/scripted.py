@@ -9,7 +9,7 @@ from vla_runtime.actions.openvla_tokenizer import OpenVLATokenizer
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, ActionChunk, NormalizedAction, Observation
+from vla_runtime.types import Action, ActionChunk, ActionTokens, NormalizedAction, Observation, Proposal
 
 
 class Expert(Protocol):
@@ -51,6 +51,10 @@ class ScriptedPolicy:
         self._simulator = simulator
         self._tokenizer = tokenizer
 
+    def describe(self) -> dict[str, object]:
+        """Nothing beside its configuration."""
+        return {}
+
     def reset(self, seed: int) -> None:
         """Nothing to forget: the expert is a function of the state."""
 
@@ -59,7 +63,7 @@ class ScriptedPolicy:
         physical = Action(tuple(self._expert.act(self._simulator).tolist()))
         normalized = self.unnormalizer.normalize(physical)
         if self._tokenizer is None:
-            return ActionChunk((normalized,))
+            return ActionChunk((Proposal(normalized),))
         ids = self._tokenizer.encode(normalized.values)
         decoded = NormalizedAction(tuple(self._tokenizer.decode(ids).tolist()))
-        return ActionChunk((decoded,), (tuple(ids.tolist()),))
+        return ActionChunk((Proposal(decoded, ActionTokens(tuple(ids.tolist()))),))

@@ -51,11 +51,15 @@ def step_as_json(step: StepRecord) -> dict[str, Any]:
     """A step as plain values; numbers that are not finite become strings, which JSON has no numbers for."""
     seen = step.observation
     felt = seen.proprioception
+    tokens = step.proposal.tokens if step.proposal else None
+    normalized = step.proposal.action if step.proposal else None
     return {
         "step": seen.step,
         "capture_time_s": seen.capture_time_s,
-        "token_ids": step.proposal.token_ids if step.proposal else None,
-        "normalized_action": _numbers(step.proposal.action.values if step.proposal else None),
+        "token_ids": tokens.ids if tokens else None,
+        "token_log_probabilities": tokens.log_probabilities if tokens else None,
+        "token_entropies": tokens.entropies if tokens else None,
+        "normalized_action": _numbers(normalized.values if normalized else None),
         "action": _numbers(step.action.values if step.action else None),
         "executed_action": _numbers(step.executed.values if step.executed else None),
         "verdict": step.judgement.verdict.name,

@@ -64,7 +64,7 @@ def test_several_episodes_and_their_summary(tmp_path: Path) -> None:
             "task=juggle",
             "unknown task 'juggle'; known: move_near, pick, place_in, place_on, put_correct, stack",
         ),
-        ("policy=openvle", "unknown policy 'openvle'; known: expert, random, zero"),
+        ("policy=openvle", "unknown policy 'openvle' (did you mean 'openvla'?); known: expert, openvla,"),
         ("task.objects=[pineapple]", "unknown object 'pineapple'; known: banana"),
         ("sede=3", "unknown key 'sede' (did you mean 'seed'?)"),
         ("task.objcts=[lemon]", "unknown key 'objcts' in task (did you mean 'objects'?)"),

@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import SPEC, SameUnits
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.inference.synchronous import SynchronousInference
-from vla_runtime.types import ActionChunk, NormalizedAction, Observation
+from vla_runtime.types import ActionChunk, ActionTokens, NormalizedAction, Observation, Proposal
 
 
 class CountingPolicy:
@@ -18,18 +18,27 @@ class CountingPolicy:
     def __init__(self) -> None:
         self.calls = 0
 
+    def describe(self) -> dict[str, object]:
+        return {}
+
     def reset(self, seed: int) -> None:
         self.calls = 0
 
     def act(self, observation: Observation) -> ActionChunk:
         self.calls += 1
-        actions = tuple(NormalizedAction((float(self.calls), float(index))) for index in range(3))
-        return ActionChunk(actions, tuple((self.calls, index) for index in range(3)))
+        return ActionChunk(
+            tuple(
+                Proposal(
+                    NormalizedAction((float(self.calls), float(index))), ActionTokens((self.calls, index))
+                )
+                for index in range(3)
+            )
+        )
 
 
 def played(engine: SynchronousInference, observation: Observation, ticks: int) -> list[tuple[float, ...]]:
     proposals = [engine.propose(observation) for _ in range(ticks)]
-    return [proposal.action.values for proposal in proposals if proposal]
+    return [proposal.action.values for proposal in proposals if proposal and proposal.action]
 
 
 def test_a_chunk_is_played_before_the_next(observation: Observation) -> None:
@@ -52,7 +61,7 @@ def test_a_dropped_chunk_is_not_played(observation: Observation) -> None:
 def test_tokens_go_with_their_action(observation: Observation) -> None:
     engine = SynchronousInference(CountingPolicy())
     proposals = [engine.propose(observation) for _ in range(2)]
-    assert [proposal.token_ids for proposal in proposals if proposal] == [(1, 0), (1, 1)]
+    assert [p.tokens.ids for p in proposals if p and p.tokens] == [(1, 0), (1, 1)]
 
 
 def test_reset_forgets_the_chunk(observation: Observation) -> None:

@@ -16,14 +16,14 @@ from vla_runtime.loop import run_episode
 from vla_runtime.recording.group import RecorderGroup
 from vla_runtime.recording.steps import StepsRecorder
 from vla_runtime.recording.video import LAST_FRAME_S, VideoRecorder
-from vla_runtime.types import NormalizedAction, Proposal, StepRecord
+from vla_runtime.types import ActionTokens, NormalizedAction, Proposal, StepRecord
 
 
 def record(recorder: Recorder, environment: FakeEnvironment | None = None) -> None:
     def propose(seen: object) -> Proposal:
         step = getattr(seen, "step")  # noqa: B009
         x = (0.01, 9.0, math.nan)[step] if step < 3 else 0.0
-        return Proposal(NormalizedAction((x, *STILL[1:])), (31800 + step,) * 7)
+        return Proposal(NormalizedAction((x, *STILL[1:])), ActionTokens((31800 + step,) * 7))
 
     environment = environment or FakeEnvironment()
     engine = FakeEngine(propose)

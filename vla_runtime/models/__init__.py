@@ -1,0 +1,1 @@
+"""Networks, written here: no remote code, and no package that would bring another version of torch."""
