@@ -22,6 +22,7 @@ from sim.world import Vector, rotation_matrix
 
 TRAVEL_CLEARANCE = 0.11  # [m] above the grasp or release height while far from it
 RETREAT_HEIGHT = 0.14  # [m] above what was let go
+PEEL_SHARE = 0.4  # of the largest step, upwards while the fingers still touch what was let go
 HOLD_UP_HEIGHT = 0.18  # [m] of the tool above the table, for goals that end with the thing in the hand
 LOWEST_TOOL = 0.012  # [m] above the table: the pads reach 7 mm below the tool point
 FUNNEL_START, FUNNEL_END = 0.010, 0.060  # [m] horizontal error at which the descent ends and begins
@@ -65,7 +66,7 @@ def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[n
         goal: What is to be achieved.
         limits: The largest step and turn of one action.
     """
-    aim = _aim(state, goal)
+    aim = _aim(state, goal, limits)
     step = [goal_ - now for goal_, now in zip(aim.position, state.target_position, strict=True)]
     slow = _climb_first(step[2])
     turn = rpy_between(state.target_quaternion, down_at_yaw(aim.yaw))
@@ -79,12 +80,12 @@ def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[n
     )
 
 
-def _aim(state: SimulatorState, goal: Goal) -> Aim:
+def _aim(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
     holding = state.gripped == goal.target and state.gripper_target < 0.5
     if holding:
         return _carry(state, goal)
     if goal.delivered(state):
-        return _retreat(state, goal)
+        return _retreat(state, goal, limits)
     return _approach(state, state.bodies[goal.target])
 
 
@@ -123,10 +124,11 @@ def _carry(state: SimulatorState, goal: Goal) -> Aim:
     return Aim((tool[0] + missing[0], tool[1] + missing[1], tool[2] + missing[2] + rise), yaw, CLOSED)
 
 
-def _retreat(state: SimulatorState, goal: Goal) -> Aim:
-    """Straight up, once the fingers are off the thing."""
+def _retreat(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
+    """Straight up: gently while the fingers still touch the thing (walls and neighbours may keep them from opening)."""
     x, y, z = state.target_position
-    if _opened_for(state, state.bodies[goal.target]):
+    z += PEEL_SHARE * limits.step_m
+    if state.gripped != goal.target:
         z = state.bodies[goal.target].position[2] + RETREAT_HEIGHT
     return Aim((x, y, max(z, state.target_position[2])), _tool_yaw_target(state), OPEN)
 

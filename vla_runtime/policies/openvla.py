@@ -15,6 +15,7 @@ from vla_runtime.models.openvla.configuration import read_json
 from vla_runtime.models.openvla.decode import greedy_tokens, prompt_with_space
 from vla_runtime.models.openvla.images import EvaluationPath, ImagePreprocessing
 from vla_runtime.models.openvla.prompts import PromptTokenizer, prompt_style, write_prompt
+from vla_runtime.models.openvla.quantization import quantize
 from vla_runtime.models.openvla.self_test import self_test
 from vla_runtime.specs import DELTA_AXES, DELTA_UNITS, ActionSpec
 from vla_runtime.types import ActionChunk, ActionTokens, NormalizedAction, Observation, Proposal
@@ -37,6 +38,7 @@ class OpenVLAPolicy:
         *,
         device: str = "cpu",
         dtype: str = "float32",
+        quantization: str | None = None,
         camera: str = "front",
         adapter: str | None = None,
         prompt: Literal["openvla", "v01"] | None = None,
@@ -54,6 +56,7 @@ class OpenVLAPolicy:
             unnorm_key: Data set whose statistics turn its actions physical; may be left out when there is only one.
             device: For example "cpu", "cuda" or "mps".
             dtype: "float32", "bfloat16" or "float16".
+            quantization: "int8" or "int4" weights through torchao, or None; not exact.
             camera: Name of the camera that it sees.
             adapter: A folder with a LoRA adapter, merged at load.
             prompt: Form of the prompt; None: that of the checkpoint's language model.
@@ -83,6 +86,8 @@ class OpenVLAPolicy:
         self._preprocessing = ImagePreprocessing.from_mapping(read_json(file), str(file))
         loaded = load_model(folder, self._device, DTYPES[dtype], Path(adapter) if adapter else None)
         self._model = loaded.model
+        if quantization is not None:
+            quantize(self._model, quantization)
         settings = self._model.configuration
         self._text = PromptTokenizer(folder, settings)
         self._style: Literal["openvla", "v01"] = prompt or prompt_style(str(entry.get("llm_backbone_id", "")))
@@ -97,9 +102,10 @@ class OpenVLAPolicy:
             "checkpoint": str(checkpoint),
             "checksum": loaded.checksum,
             "random_weights": settings.random_weights,
-            "parameters": sum(parameter.numel() for parameter in self._model.parameters()),
+            "weight_bytes": loaded.weight_bytes,
             "device": self._device,
             "dtype": dtype,
+            "quantization": quantization,
             "unnorm_key": name,
             "prompt": self._style,
             "preprocessing": {"strategy": self._preprocessing.strategy, "size_px": self._preprocessing.size},

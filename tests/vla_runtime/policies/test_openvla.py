@@ -130,6 +130,12 @@ REFUSALS = {
     ),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), {}, "tokenizer.json"),
     "dtype": (lambda f: None, {"dtype": "float8"}, "policy.dtype=float8: expected one of float32"),
+    "quantization": (
+        lambda f: None,
+        {"quantization": "int3"},
+        "policy.quantization=int3: expected one of int8, int4",
+    ),
+    "quantized fp32": (lambda f: None, {"quantization": "int8"}, "needs policy.dtype=bfloat16"),
     "device": (lambda f: None, {"device": "warp"}, "policy.device=warp: not to be had here"),
     "adapter": (lambda f: None, {"adapter": "absent"}, "adapter_config.json: No such file"),
 }
@@ -183,3 +189,17 @@ def test_the_doctor_reports_on_a_checkpoint(
     assert result["checkpoint"]["self_test"]["logits"] > 0
     assert result["timing"]["action_ms_median"] > 0
     assert "transformers" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")  # torchao's own
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_quantised_weights_give_nearby_probabilities(tiny: Path, kind: str) -> None:
+    exact = OpenVLAPolicy(str(tiny), dtype="bfloat16")
+    rough = OpenVLAPolicy(str(tiny), dtype="bfloat16", quantization=kind)
+    assert rough.describe()["quantization"] == kind
+    first, second = (policy.act(seen()).proposals[0].tokens for policy in (exact, rough))
+    assert first is not None
+    assert second is not None
+    assert first.log_probabilities is not None
+    assert second.log_probabilities is not None
+    assert second.log_probabilities[0] == pytest.approx(first.log_probabilities[0], abs=0.3)
