@@ -56,7 +56,7 @@ class Kind:
             `spine`, or a floor and slabs along `shell`.
         mesh: Makes the visual mesh.
         hull: Makes a coarser mesh for the collision hull, where collision is "hull": its corners cost time.
-        rolls: Whether it is round enough to roll away.
+        rolls: Whether it needs rolling friction to come to rest (it triples what its contacts cost).
         coloured: Whether it comes in every colour of COLOURS, or only in its own.
         likeness: The colour word that describes it, for rules that match colours.
         texture: Makes the texture, for kinds that have one.
@@ -178,17 +178,17 @@ KINDS: dict[str, Kind] = {
             texture=textures.strawberry, grasp=Grasp(0.045, np.pi),
         ),
         Kind(
-            "lemon", (0.068, 0.046, 0.046), 0.05, "hull", _lemon, hull=lambda: _lemon(7, 10), rolls=True, coloured=False, likeness="yellow",
+            "lemon", (0.068, 0.046, 0.046), 0.05, "hull", _lemon, hull=lambda: _lemon(7, 10), coloured=False, likeness="yellow",
             texture=lambda: textures.ends((0.97, 0.86, 0.14), (0.72, 0.72, 0.16), 0.07), grasp=Grasp(0.046, np.pi),
         ),
         Kind(
-            "banana", (0.11, 0.05, 0.034), 0.06, "capsules", _banana, rolls=True, coloured=False, likeness="yellow",
+            "banana", (0.11, 0.05, 0.034), 0.06, "capsules", _banana, coloured=False, likeness="yellow",
             texture=lambda: textures.ends((0.98, 0.84, 0.22), (0.35, 0.24, 0.10), 0.06),
             grasp=Grasp(2 * _BANANA_RADIUS, np.pi),
             spine=(tuple(map(tuple, _BANANA_SPINE[[1, 4, 8, 11]].tolist())), _BANANA_RADIUS),
         ),
         Kind(
-            "carrot", (0.11, 0.035, 0.035), 0.04, "hull", _carrot, hull=lambda: _carrot(6, 10), rolls=True, coloured=False, likeness="orange",
+            "carrot", (0.11, 0.035, 0.035), 0.04, "hull", _carrot, hull=lambda: _carrot(6, 10), coloured=False, likeness="orange",
             texture=lambda: textures.rings((0.96, 0.50, 0.12), (0.86, 0.40, 0.08), 9, (0.25, 0.60, 0.18), 0.14),
             grasp=Grasp(0.032, np.pi),
         ),

@@ -22,7 +22,8 @@ SUBSTEP_S = 1.0 / 240.0  # [s] physics time step
 GRAVITY = -9.81  # [m/s²]
 SOLVER_ITERATIONS = 50
 OBJECT_FRICTION = 0.8  # Coulomb, multiplied by the finger's 1.0
-ROLLING_FRICTION = 0.002  # [m] of round things, so that they come to rest; it triples what a contact costs
+ROLLING_FRICTION = 0.004  # [m] of things that roll
+ANGULAR_DAMPING = 0.9  # [share of the spin lost per second] so that round things come to rest
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
@@ -107,13 +108,14 @@ class World:
         kind = item.kind
         file = mesh_file(kind.name, kind.mesh, kind.texture)
         body = self._add(name, kind.mass, collision_shape(self.client, kind), file, item.rgb, pose)
-        rolling = ROLLING_FRICTION if kind.rolls or kind.mass == 0.0 else 0.0  # of a pair the sum counts
+        rolling = ROLLING_FRICTION if kind.rolls else 0.0
         p.changeDynamics(
             body,
             -1,
             lateralFriction=OBJECT_FRICTION,
             rollingFriction=rolling,
             spinningFriction=rolling,
+            angularDamping=ANGULAR_DAMPING,
             physicsClientId=self.client,
         )
 

@@ -26,10 +26,7 @@ PEEL_SHARE = 0.4  # of the largest step, upwards while the fingers still touch w
 HOLD_UP_HEIGHT = 0.18  # [m] of the tool above the table, for goals that end with the thing in the hand
 LOWEST_TOOL = 0.012  # [m] above the table: the pads reach 7 mm below the tool point
 FUNNEL_START, FUNNEL_END = 0.010, 0.060  # [m] horizontal error at which the descent ends and begins
-CLIMB_MARGIN, CLIMB_BAND = (
-    0.025,
-    0.050,
-)  # [m] too low by more than the margin: travel more slowly over the band
+CLIMB_MARGIN, CLIMB_BAND = 0.025, 0.050  # [m] too low by the margin: travel more slowly over the band
 GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
 RELEASE_TOLERANCE = (0.010, 0.010)  # [m] horizontal, [m] vertical
 WIDEST_YAW = math.radians(100)  # of the tool from its home heading
