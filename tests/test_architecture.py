@@ -77,3 +77,10 @@ def test_constraints_name_no_place() -> None:
 def test_nothing_that_drags_torchvision_is_required() -> None:
     names = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert names & {"torchvision", "timm", "tensorflow", "flash-attn", "lerobot"} == set()
+
+
+def test_the_model_side_needs_no_simulator_and_no_configuration_library() -> None:
+    """Machines with a GPU often have a newer Python, for which there is no pybullet."""
+    absent = ["pybullet", "gymnasium", "hydra", "omegaconf", "av", "rich", "transformers", "sim"]
+    statement = f"sys.modules.update(dict.fromkeys({absent!r})); import vla_runtime.policies.openvla"
+    assert "torch" in imported_by(statement)

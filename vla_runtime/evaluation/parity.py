@@ -131,7 +131,7 @@ class Golden:
             case = f"{tag}.{key}"
             yield self._compared(f"{case}.generated_ids", written, EXACT)
             yield self._compared(f"{case}.action_token_ids", read, EXACT)
-            normalized = original_centres(read.numpy(), self.model.configuration.vocab_size)
+            normalized = self._centres(read)
             yield self._compared(f"{case}.normalized", torch.from_numpy(normalized), EXACT)
             yield self._compared(f"{case}.action", self._physical(key, normalized), EXACT)
 
@@ -156,7 +156,7 @@ class Golden:
         written, read = self._predict("eos", key)
         head.data[2] = kept
         yield self._compared("eos.generated_ids", written, EXACT)
-        normalized = original_centres(read.numpy(), self.model.configuration.vocab_size)
+        normalized = self._centres(read)
         yield self._compared("eos.action", self._physical(key, normalized), EXACT)
 
     def _predict(self, tag: str, key: str) -> tuple[Tensor, Tensor]:
@@ -169,6 +169,10 @@ class Golden:
         tokens = greedy_tokens(self.model, prompt, pixels, count, constrain_actions=False).token_ids
         written = torch.cat([prompt[0], prompt.new_tensor(tokens)])
         return written, written[-count:]
+
+    def _centres(self, token_ids: Tensor) -> np.ndarray:
+        settings = self.model.configuration
+        return original_centres(token_ids.numpy(), settings.vocab_size, settings.action_bins)
 
     def _physical(self, key: str, normalized: np.ndarray) -> Tensor:
         action = self.statistics[key].unnormalize(NormalizedAction(tuple(normalized.tolist())))

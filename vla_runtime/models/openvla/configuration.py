@@ -95,7 +95,7 @@ class TowerConfiguration:
             layer_scale=bool(entry.get("layer_scale", False)),
             attention_pool=bool(entry.get("attn_pool", False)),
             pre_norm=bool(entry.get("pre_norm", False)),
-            activation=str(entry.get("act", "gelu")).replace("quickgelu", "quick_gelu"),
+            activation=str(entry.get("act", "gelu")).lower().replace("quickgelu", "quick_gelu"),
             norm_eps=entry.get("norm_eps", 1e-6),
         )
 
@@ -152,7 +152,11 @@ class LlamaConfiguration:
         for key, value in {**expected, "rope_scaling": None}.items():
             if entry.get(key, value) != value:
                 raise InvalidCheckpoint(f"text_config.{key} {entry[key]!r}: expected {value!r}")
-        values = {key: entry[key] for key in cls.__dataclass_fields__ if entry.get(key) is not None}
+        rope = entry.get("rope_parameters") or {}  # how transformers 5 writes rope_theta
+        if rope.get("rope_type", "default") != "default":
+            raise InvalidCheckpoint(f"text_config.rope_parameters {rope!r}: expected rope_type 'default'")
+        given = {**entry, "rope_theta": rope.get("rope_theta", entry.get("rope_theta"))}
+        values = {key: given[key] for key in cls.__dataclass_fields__ if given.get(key) is not None}
         values.setdefault("num_key_value_heads", values.get("num_attention_heads", cls.num_attention_heads))
         made = cls(**values)
         if made.hidden_size % made.num_attention_heads or made.num_attention_heads % made.num_key_value_heads:
@@ -160,6 +164,8 @@ class LlamaConfiguration:
                 f"text_config: hidden_size {made.hidden_size}, {made.num_attention_heads} heads, "
                 f"{made.num_key_value_heads} key/value heads; expected whole heads and whole groups"
             )
+        if entry.get("head_dim") not in (None, made.head_size):
+            raise InvalidCheckpoint(f"text_config.head_dim {entry['head_dim']!r}: expected {made.head_size}")
         return made
 
 
@@ -206,10 +212,9 @@ class OpenVLAConfiguration:
         """From config.json, and towers.json where there is one. Raises InvalidCheckpoint."""
         entry = read_json(folder / "config.json")
         towers = _towers(entry, folder)
-        for key in ("text_config",):
-            if key not in entry:
-                raise InvalidCheckpoint(f"{folder / 'config.json'}: no {key}")
-        text_entry = entry["text_config"]
+        text_entry = entry.get("text_config")
+        if not isinstance(text_entry, dict):
+            raise InvalidCheckpoint(f"{folder / 'config.json'}: no text_config")
         text = LlamaConfiguration.from_mapping(text_entry)
         padding = entry.get("pad_to_multiple_of", 64)
         fused = entry.get("use_fused_vision_backbone", len(towers) == 2)

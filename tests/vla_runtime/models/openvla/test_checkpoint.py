@@ -152,6 +152,12 @@ def test_missing_and_misplaced_shards_are_named(tmp_path: Path, monkeypatch: pyt
         ({"text_config": {"model_type": "mistral"}}, "model_type 'mistral': expected 'llama'"),
         ({"text_config": {"model_type": "llama", "tie_word_embeddings": True}}, "tie_word_embeddings True"),
         ({"text_config": {"model_type": "llama", "num_attention_heads": 7}}, "expected whole heads"),
+        ({"text_config": {"model_type": "llama", "head_dim": 99}}, "head_dim 99: expected 128"),
+        (
+            {"text_config": {"model_type": "llama", "rope_parameters": {"rope_type": "yarn"}}},
+            "expected rope_type",
+        ),
+        ({"text_config": None}, "no text_config"),
         ({"use_fused_vision_backbone": False}, "2 towers do not fit a fused backbone: False"),
     ],
 )
