@@ -1,19 +1,18 @@
 """place_in: "put the strawberry in the blue bowl"."""
 
-from sim.scene import Scene, arrange
 from sim.seeding import Streams
 from sim.tasks.goals import Inside
 from sim.tasks.problem import Problem
 from sim.tasks.sampling import (
     MOST_DISTRACTORS,
     check_count,
-    choose,
-    choose_others,
+    draw_placement,
     graspable,
     resolve,
     resolve_receptacles,
 )
 
+KINDS = ("bowl",)
 MOST_BOWLS = 3
 
 
@@ -38,21 +37,13 @@ class PlaceIn:
             bowls: Bowls on the table, 1 to 3.
         """
         self.objects = resolve(objects, graspable())
-        self.receptacles = resolve_receptacles(receptacles, ("bowl",))
+        self.receptacles = resolve_receptacles(receptacles, KINDS)
         self.distractors = check_count("distractors", distractors, 0, MOST_DISTRACTORS)
         self.bowls = check_count("bowls", bowls, 1, MOST_BOWLS)
 
     def sample(self, streams: Streams) -> Problem:
-        """One thing and one bowl among others."""
-        thing = choose(streams("object"), self.objects)
-        bowl = choose(streams("receptacle"), self.receptacles)
-        wrong = choose_others(
-            streams("other receptacles"), resolve_receptacles(None, ("bowl",)), [bowl], self.bowls - 1
-        )
-        others = choose_others(streams("distractors"), graspable(), [thing], self.distractors)
-        placed = arrange([bowl, *wrong, thing, *others], streams("poses"))
-        return Problem(
-            Scene(tuple(placed)),
-            f"put the {thing.name} in the {bowl.name}",
-            Inside(thing.name, bowl.name, tuple(item.name for item in wrong)),
-        )
+        """One thing and one of several bowls among others."""
+        every = resolve_receptacles(None, KINDS)
+        drawn = draw_placement(streams, self.objects, self.receptacles, every, self.bowls, self.distractors)
+        sentence = f"put the {drawn.thing.name} in the {drawn.destination.name}"
+        return Problem(drawn.scene, sentence, Inside(drawn.thing.name, drawn.destination.name, drawn.wrong))

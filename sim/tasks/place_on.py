@@ -1,19 +1,18 @@
 """place_on: "put the lemon on the green plate"."""
 
-from sim.scene import Scene, arrange
 from sim.seeding import Streams
 from sim.tasks.goals import On
 from sim.tasks.problem import Problem
 from sim.tasks.sampling import (
     MOST_DISTRACTORS,
     check_count,
-    choose,
-    choose_others,
+    draw_placement,
     graspable,
     resolve,
     resolve_receptacles,
 )
 
+KINDS = ("plate", "tile")
 MOST_SURFACES = 3
 
 
@@ -38,24 +37,15 @@ class PlaceOn:
             surfaces: Plates and tiles on the table, 1 to 3.
         """
         self.objects = resolve(objects, graspable())
-        self.receptacles = resolve_receptacles(receptacles, ("plate", "tile"))
+        self.receptacles = resolve_receptacles(receptacles, KINDS)
         self.distractors = check_count("distractors", distractors, 0, MOST_DISTRACTORS)
         self.surfaces = check_count("surfaces", surfaces, 1, MOST_SURFACES)
 
     def sample(self, streams: Streams) -> Problem:
-        """One thing and one surface among others."""
-        thing = choose(streams("object"), self.objects)
-        surface = choose(streams("receptacle"), self.receptacles)
-        wrong = choose_others(
-            streams("other receptacles"),
-            resolve_receptacles(None, ("plate", "tile")),
-            [surface],
-            self.surfaces - 1,
+        """One thing and one of several surfaces among others."""
+        every = resolve_receptacles(None, KINDS)
+        drawn = draw_placement(
+            streams, self.objects, self.receptacles, every, self.surfaces, self.distractors
         )
-        others = choose_others(streams("distractors"), graspable(), [thing], self.distractors)
-        placed = arrange([surface, *wrong, thing, *others], streams("poses"))
-        return Problem(
-            Scene(tuple(placed)),
-            f"put the {thing.name} on the {surface.name}",
-            On(thing.name, surface.name, tuple(item.name for item in wrong)),
-        )
+        sentence = f"put the {drawn.thing.name} on the {drawn.destination.name}"
+        return Problem(drawn.scene, sentence, On(drawn.thing.name, drawn.destination.name, drawn.wrong))

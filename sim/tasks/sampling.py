@@ -1,11 +1,14 @@
 """Choices that several tasks make: which item is meant, which others lie around."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from sim.errors import InvalidSetting
 from sim.objects import Item, find_item, find_receptacle, items, receptacles
+from sim.scene import Scene, arrange
+from sim.seeding import Streams
 
 MOST_DISTRACTORS = 5
 
@@ -54,6 +57,49 @@ def choose(rng: np.random.Generator, pool: list[Item]) -> Item:
     kind = kinds[int(rng.integers(len(kinds)))]
     same = [item for item in pool if item.kind.name == kind]
     return same[int(rng.integers(len(same)))]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A thing to be brought to one of several receptacles.
+
+    Attributes:
+        thing: What is to be moved.
+        destination: Where it belongs.
+        wrong: Body names of the other receptacles.
+        scene: All of them, with distractors, on the table.
+    """
+
+    thing: Item
+    destination: Item
+    wrong: tuple[str, ...]
+    scene: Scene
+
+
+def draw_placement(
+    streams: Streams,
+    objects: list[Item],
+    destinations: list[Item],
+    others: list[Item],
+    count: int,
+    distractors: int,
+) -> Placement:
+    """Draw a placement, each choice from a stream of its own.
+
+    Args:
+        streams: Of the episode.
+        objects: What the thing is chosen from.
+        destinations: What its destination is chosen from.
+        others: What the other receptacles are chosen from.
+        count: Receptacles on the table.
+        distractors: Other things on the table.
+    """
+    thing = choose(streams("object"), objects)
+    destination = choose(streams("receptacle"), destinations)
+    wrong = choose_others(streams("other receptacles"), others, [destination], count - 1)
+    around = choose_others(streams("distractors"), graspable(), [thing], distractors)
+    placed = arrange([destination, *wrong, thing, *around], streams("poses"))
+    return Placement(thing, destination, tuple(item.name for item in wrong), Scene(tuple(placed)))
 
 
 def choose_others(

@@ -159,12 +159,15 @@ class Llama(nn.Module):
             cache: Moves on by N positions.
         """
         start = cache.length if cache is not None else 0
+        count = embeddings.shape[1]
+        if mask is None and start > 0 and count > 1:  # SDPA's own causal mask would align to the wrong corner
+            mask = torch.ones(count, start + count, dtype=torch.bool, device=embeddings.device).tril(start)
         rotary = self._rotary(start, embeddings)
         hidden = embeddings
         for layer in self.model.layers:
             hidden = layer(hidden, rotary, mask, cache)
         if cache is not None:
-            cache.length += embeddings.shape[1]
+            cache.length += count
         return self.model.norm(hidden)
 
     def _rotary(self, start: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,8 +56,7 @@ def test_reading_in_pieces_equals_reading_at_once(shape: dict) -> None:
     whole = logits(ours, ids)
     embeddings = ours.model.embed_tokens(ids)
     cache = KeyValueCache.empty(ours.text, 2, 10, embeddings)
-    pieces = [ours(embeddings[:, :6], None, cache)] + [
-        ours(embeddings[:, i : i + 1], None, cache) for i in range(6, 10)
-    ]
+    spans = [(0, 4), (4, 7), (7, 8), (8, 9), (9, 10)]
+    pieces = [ours(embeddings[:, start:end], None, cache) for start, end in spans]
     torch.testing.assert_close(ours.lm_head(torch.cat(pieces, dim=1)), whole, rtol=1e-5, atol=1e-5)
     assert cache.length == 10
