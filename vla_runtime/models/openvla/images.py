@@ -7,6 +7,7 @@ each tower, towers stacked on the channel axis.
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -118,6 +119,14 @@ class EvaluationPath:
     centre_crop: bool = False
     jpeg: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse a JPEG step that could not be exact. Raises ConfigurationError."""
+        if self.jpeg and find_spec("simplejpeg") is None:
+            raise ConfigurationError(
+                "the evaluation path's JPEG step needs the package simplejpeg, because Pillow's decoder differs by up to "
+                "13 levels: pip install 'vla-runtime[jpeg]', or jpeg=false"
+            )
+
     def apply(self, image: Image) -> Image:
         """A new uint8 array of shape (size, size, 3)."""
         result = jpeg_round_trip(image) if self.jpeg else image
@@ -126,17 +135,9 @@ class EvaluationPath:
 
 
 def jpeg_round_trip(image: Image) -> Image:
-    """Quality 95, 4:2:0, decoded with the fast integer transform that TensorFlow uses.
+    """Quality 95, 4:2:0, decoded with the fast integer transform that TensorFlow uses. Needs simplejpeg."""
+    import simplejpeg
 
-    Raises:
-        ConfigurationError: simplejpeg is not installed; Pillow's decoder differs by up to 13 levels.
-    """
-    try:
-        import simplejpeg
-    except ImportError as error:
-        raise ConfigurationError(
-            "the evaluation path's JPEG step needs the package simplejpeg: pip install 'vla-runtime[jpeg]', or jpeg=false"
-        ) from error
     encoded = io.BytesIO()
     PillowImage.fromarray(image).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=2)
     return simplejpeg.decode_jpeg(encoded.getvalue(), fastdct=True)

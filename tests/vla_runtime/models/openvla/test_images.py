@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vla_runtime.errors import InvalidCheckpoint
+from vla_runtime.errors import ConfigurationError, InvalidCheckpoint
 from vla_runtime.models.openvla.images import (
     EvaluationPath,
     ImagePreprocessing,
@@ -68,6 +68,13 @@ def test_the_evaluation_path_is_its_stages_in_order() -> None:
     path = EvaluationPath(224, centre_crop=True)
     np.testing.assert_array_equal(path.apply(raw), centre_crop(lanczos3(jpeg_round_trip(raw), 224)))
     np.testing.assert_array_equal(EvaluationPath(224, jpeg=False).apply(raw), lanczos3(raw, 224))
+
+
+def test_a_missing_jpeg_package_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vla_runtime.models.openvla.images.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"simplejpeg.*or jpeg=false"):
+        EvaluationPath()
+    assert EvaluationPath(jpeg=False).jpeg is False
 
 
 @pytest.mark.parametrize(
