@@ -30,9 +30,7 @@ CLIMB_MARGIN, CLIMB_BAND = 0.025, 0.050  # [m] too low by the margin: travel mor
 GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
 RELEASE_TOLERANCE = (0.010, 0.010)  # [m] horizontal, [m] vertical
 WIDEST_YAW = math.radians(100)  # of the tool from its home heading
-FINGER_CLEARANCE = (
-    0.010  # [m] by which the fingers are further apart than a thing is wide before they pass it
-)
+FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
 LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
 OPEN, CLOSED = 1.0, 0.0
