@@ -17,7 +17,8 @@ class PatchEmbedding(nn.Module):
     def __init__(self, tower: TowerConfiguration) -> None:
         """Args: tower: its dimensions."""
         super().__init__()
-        self.proj = nn.Conv2d(3, tower.width, tower.patch_size, stride=tower.patch_size)
+        bias = not tower.pre_norm  # CLIP has none
+        self.proj = nn.Conv2d(3, tower.width, tower.patch_size, stride=tower.patch_size, bias=bias)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """[B, 3, S, S] to [B, patches, width]."""
