@@ -63,7 +63,7 @@ class Light:
     Attributes:
         direction: Towards the light, world frame.
         ambient, diffuse, specular: Coefficients of TinyRenderer's shading.
-        shadows: Draw shadows: better depth cues, about three times the render time.
+        shadows: Draw shadows: better depth cues, at twice the time of an uncached frame.
     """
 
     direction: Vector = (0.6, -0.5, 1.2)
@@ -140,7 +140,7 @@ class CameraRig:
 def _nearer(moving: tuple[Image, NDArray[np.float32]], fixed: tuple[Image, NDArray[np.float32]]) -> Image:
     """Per pixel the colour of what is nearer, as a new RGB image."""
     in_front = moving[1] < fixed[1]
-    # Four bytes at a time: 0.25 ms instead of 0.75 ms at 224 px.
+    # Four bytes at a time: half the time, 0.5 ms instead of 0.9 ms at 224 px.
     pixels = np.where(in_front, moving[0].view(np.uint32)[:, :, 0], fixed[0].view(np.uint32)[:, :, 0])
     return np.ascontiguousarray(pixels.view(np.uint8).reshape(moving[0].shape)[:, :, :3])
 

@@ -26,7 +26,7 @@ def collision_shape(client: int, kind: Kind) -> int:
 def _shell(client: int, kind: Kind) -> int:
     """A round floor and a wall of flat slabs.
 
-    A thing on the floor touches one shape only; on the triangles of a mesh it would touch many, at four times
+    A thing on the floor touches one shape only; on the triangles of a mesh it would touch many, at 2.5 times
     the cost of a physics step.
     """
     radius = kind.shell[0][0] + SHELL_THICKNESS

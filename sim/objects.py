@@ -56,7 +56,7 @@ class Kind:
             `spine`, or a floor and slabs along `shell`.
         mesh: Makes the visual mesh.
         hull: Makes a coarser mesh for the collision hull, where collision is "hull": its corners cost time.
-        rolls: Whether it needs rolling friction to come to rest (it triples what its contacts cost).
+        rolls: Whether it needs rolling friction to come to rest; that makes its contacts cost more.
         coloured: Whether it comes in every colour of COLOURS, or only in its own.
         likeness: The colour word that describes it, for rules that match colours.
         texture: Makes the texture, for kinds that have one.
