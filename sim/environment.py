@@ -1,5 +1,8 @@
 """TabletopEnv: world + robot + task + cameras, as a Gymnasium environment.
 
+A step is `command` (set out), `advance` (let one control period pass) and `observe`. Callers for whom time goes on while
+they think use these three themselves: the world moves under the last command for as long as `advance` says.
+
 Action: 7 physical numbers, see `sim.control`. Observation: images, proprioception and the instruction. The reward is 1
 in every step in which the goal has been satisfied for half a second, else 0. `terminated` means that it stayed so for
 another second; `truncated` that the time limit passed.
@@ -7,6 +10,7 @@ another second; `truncated` that the time limit passed.
 
 import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -26,6 +30,7 @@ from sim.trace import Trace
 from sim.world import SUBSTEP_S
 
 LONGEST_UNJUDGED = 16  # [substeps] between two looks at the goal: at least 15 looks per simulated second
+MOTOR_INTERVAL_S = SUBSTEPS_PER_TARGET * SUBSTEP_S  # [s] the shortest time that can pass
 SETTLE_TRIES = 20
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,:;?!'\"()+-=/&"
 LONGEST_INSTRUCTION = 200  # [characters]
@@ -103,28 +108,19 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         self.seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self.problem = self._set_up()
         self.goal: Goal = self.problem.goal
-        self.time_s = 0.0
+        self._substeps_passed = 0
+        self._owed_s = 0.0  # [s] asked for and not yet passed: zero or less, because durations are rounded up
         self._limited: list[str] = []
         self._trace = Trace()
         self._trace.add_state(self.simulation.numbers())
         self._judge = Judge(self.goal, self.state())
-        return self._observe(), self._info()
+        return self.observe(), self.info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Let one control period pass. Raises InvalidAction before anything moves."""
-        judge = self._judge
-        if judge is None:
-            raise SimulatorError("step before reset: call reset first")
-        self._limited = self.simulation.command(action, self._substeps)
-        for _ in range(self._substeps // self._substeps_per_judgement):
-            self.simulation.advance(self._substeps_per_judgement)
-            judge.watch(self.state(), self._substeps_per_judgement * SUBSTEP_S)
-        self.time_s += self._substeps * SUBSTEP_S
-        self.simulation.read()
-        self._trace.add_state(self.simulation.numbers())
-        terminated = judge.held_s >= HOLD_S + self.after_success_s - 1e-9
-        truncated = not terminated and self.time_s >= self.time_limit_s - 1e-9
-        return self._observe(), float(judge.success), terminated, truncated, self._info()
+        self.command(action)
+        self.advance(self.period_s)
+        return self.observe(), self.reward, self.terminated, self.truncated, self.info()
 
     def render(self) -> Image | None:  # type: ignore[override]
         """What the first camera sees, as a new array of shape (height, width, 3)."""
@@ -136,7 +132,101 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         """Disconnect from Bullet; a second call does nothing."""
         self.simulation.close()
 
+    # ---------------------------------------------------------------------------------------------- parts of a step
+
+    def command(self, action: np.ndarray) -> None:
+        """Set out to do an action within one control period, and drop what is left of the last one. Nothing moves yet.
+
+        Raises:
+            InvalidAction: Wrong shape, or not finite; the last command goes on.
+        """
+        self._watched("command")
+        self._limited = self.simulation.command(action, self._substeps)
+
+    def advance(self, duration_s: float) -> None:
+        """Let the world go on under the last command; the arm holds still once that is done.
+
+        Args:
+            duration_s: Simulated time [s]. It is rounded up to whole motor intervals (1/60 s), and what was added is
+                left out of later calls, so that many short waits do not add up to more than was asked.
+        """
+        judge = self._watched("advance")
+        for substeps in self._portions(_duration(duration_s)):
+            self.simulation.advance(substeps)
+            judge.watch(self.state(), substeps * SUBSTEP_S)
+            self._substeps_passed += substeps
+        self.simulation.read()
+        self._trace.add_state(self.simulation.numbers())
+
+    def observe(self) -> dict[str, Any]:
+        """What the policy sees now."""
+        images = self.simulation.images()
+        for image in images.values():
+            self._trace.add_image(image)
+        reading = self.simulation.reading
+        return {
+            "images": images,
+            "proprioception": {
+                "joint_positions": np.array(reading.joint_positions),
+                "end_effector_pose": np.array([*reading.tool_position, *reading.tool_quaternion]),
+                "gripper_opening": np.array([reading.gripper_opening]),
+            },
+            "instruction": self.problem.instruction,
+        }
+
+    @property
+    def reward(self) -> float:
+        """1 while the goal has been satisfied for half a second, else 0."""
+        return float(self._watched("reward").success)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the goal has stayed satisfied for long enough to end the episode."""
+        return self._watched("terminated").held_s >= HOLD_S + self.after_success_s - 1e-9
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the time limit has passed without that."""
+        return not self.terminated and self.time_s >= self.time_limit_s - 1e-9
+
+    def info(self) -> dict[str, Any]:
+        """How the episode stands, as `step` gives it."""
+        judge = self._watched("info")
+        return {
+            "instruction": self.problem.instruction,
+            "time_s": self.time_s,
+            "success": judge.success,
+            "stage": judge.stage.name.lower(),
+            "limited": list(self._limited),
+        }
+
+    def _portions(self, duration_s: float) -> Iterator[int]:
+        """Substeps from one look at the goal to the next, until a duration [s] has passed."""
+        self._owed_s += duration_s
+        intervals = max(math.ceil(self._owed_s / MOTOR_INTERVAL_S - 1e-9), 0)
+        self._owed_s -= intervals * MOTOR_INTERVAL_S
+        left = intervals * SUBSTEPS_PER_TARGET
+        while left > 0:
+            portion = min(left, self._substeps_per_judgement)
+            yield portion
+            left -= portion
+
+    def _watched(self, asked: str) -> Judge:
+        if self._judge is None:
+            raise SimulatorError(f"{asked} before reset: call reset first")
+        return self._judge
+
     # ------------------------------------------------------------------------------------------------- episodes
+
+    @property
+    def time_s(self) -> float:
+        """Simulated time since reset [s]."""
+        return self._substeps_passed * SUBSTEP_S
+
+    @property
+    def period_s(self) -> float:
+        """Simulated time of one step [s]."""
+        return self._substeps * SUBSTEP_S
 
     @property
     def step_limit(self) -> int:
@@ -150,9 +240,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
 
     def outcome(self) -> dict[str, Any]:
         """How the episode stands now, for its record. Plain values only."""
-        judge = self._judge
-        if judge is None:
-            raise SimulatorError("outcome before reset: call reset first")
+        judge = self._watched("outcome")
         return {
             "success_at_end": judge.success,
             "success_once": judge.success_once,
@@ -177,31 +265,6 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             if self.simulation.load(problem.scene):
                 return problem
         raise SimulatorError(f"seed {self.seed}: no scene of task {self.task.name} came to rest")
-
-    def _observe(self) -> dict[str, Any]:
-        images = self.simulation.images()
-        for image in images.values():
-            self._trace.add_image(image)
-        reading = self.simulation.reading
-        return {
-            "images": images,
-            "proprioception": {
-                "joint_positions": np.array(reading.joint_positions),
-                "end_effector_pose": np.array([*reading.tool_position, *reading.tool_quaternion]),
-                "gripper_opening": np.array([reading.gripper_opening]),
-            },
-            "instruction": self.problem.instruction,
-        }
-
-    def _info(self) -> dict[str, Any]:
-        assert self._judge is not None
-        return {
-            "instruction": self.problem.instruction,
-            "time_s": self.time_s,
-            "success": self._judge.success,
-            "stage": self._judge.stage.name.lower(),
-            "limited": list(self._limited),
-        }
 
 
 def _judgement_interval(substeps: int) -> int:
@@ -239,4 +302,10 @@ def _positive(name: str, value: float) -> float:
 def _not_negative(name: str, value: float) -> float:
     if not value >= 0.0:
         raise InvalidSetting(f"{name} {value!r}: expected 0 or more [s]")
+    return float(value)
+
+
+def _duration(value: float) -> float:
+    if not value >= 0.0 or math.isinf(value):
+        raise InvalidSetting(f"duration_s {value!r}: expected 0 or more [s]")
     return float(value)

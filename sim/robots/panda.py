@@ -75,6 +75,7 @@ class Panda:
 
     def _rest_at_home(self) -> None:
         self._joint_target, self._joint_step = np.array(self.home), np.zeros(len(ARM_JOINTS))
+        self._legs_left = 0
         self._finger_target = self._finger_goal = GRIPPER_WIDTH / 2.0
 
     def _couple_fingers(self) -> None:
@@ -129,15 +130,20 @@ class Panda:
         )
 
     def aim(self, joint_target: tuple[float, ...], opening: float, substeps: int) -> None:
-        """Set out for joint targets [rad] and a gripper opening (0 to 1), to be reached in a number of substeps."""
-        legs = substeps // SUBSTEPS_PER_TARGET
-        self._joint_step = (np.array(joint_target) - self._joint_target) / legs
+        """Set out for joint targets [rad] and a gripper opening (0 to 1), to be reached in a number of substeps.
+
+        What was left of the way to earlier targets is dropped.
+        """
+        self._legs_left = substeps // SUBSTEPS_PER_TARGET
+        self._joint_step = (np.array(joint_target) - self._joint_target) / self._legs_left
         self._finger_goal = opening * GRIPPER_WIDTH / 2.0
 
     def advance(self, world: World, substeps: int) -> None:
-        """Move on for some of those substeps, a multiple of SUBSTEPS_PER_TARGET."""
+        """Let a multiple of SUBSTEPS_PER_TARGET pass: move on, and hold the last joint targets once they are reached."""
         for _ in range(substeps // SUBSTEPS_PER_TARGET):
-            self._joint_target = self._joint_target + self._joint_step
+            if self._legs_left > 0:
+                self._joint_target = self._joint_target + self._joint_step
+                self._legs_left -= 1
             self._finger_target += min(
                 max(self._finger_goal - self._finger_target, -FINGER_STEP), FINGER_STEP
             )
