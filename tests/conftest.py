@@ -9,6 +9,7 @@ import pytest
 from vla_runtime.specs import DELTA_AXES, DELTA_UNITS, ActionSpec
 from vla_runtime.types import (
     Action,
+    Candidate,
     EpisodeEnd,
     NormalizedAction,
     Observation,
@@ -26,6 +27,8 @@ STILL = (0.0,) * 6 + (1.0,)
 class FakeClock:
     """Time that passes only when told to."""
 
+    real_time = False
+
     def __init__(self) -> None:
         self.now = 100.0
         self.slept_until: list[float] = []
@@ -36,6 +39,9 @@ class FakeClock:
     def sleep_until(self, deadline_s: float) -> None:
         self.slept_until.append(deadline_s)
         self.now = max(self.now, deadline_s)
+
+    def charge_s(self, wall_s: float) -> float:
+        return 0.0
 
 
 class FakeEnvironment:
@@ -95,11 +101,15 @@ class FakeEngine:
         self._propose = propose
         self.dropped = 0
 
-    def reset(self, seed: int) -> None:
+    def reset(self, seed: int, clock: object) -> None:
         self.dropped = 0
 
-    def propose(self, observation: Observation) -> Proposal | None:
-        return self._propose(observation)
+    def propose(self, observation: Observation) -> Candidate:
+        proposal = self._propose(observation)
+        if proposal is None:
+            return Candidate(None, reason="no action in time")
+        action = Action(proposal.action.values) if proposal.action else None
+        return Candidate(action, proposal, observation.capture_time_s, proposal.refusal)
 
     def drop_chunk(self) -> None:
         self.dropped += 1

@@ -2,12 +2,14 @@
 
 A YAML key is a constructor parameter, and `_target_` names the class. Only classes of trusted packages are built.
 A policy may ask for two things that only the composition knows, by having a constructor parameter of that name:
-`action_spec` (the environment's) and `simulator` (the environment's simulator, which makes the policy privileged).
+`action_spec` (the environment's) and `simulator` (the environment's simulator, which makes the policy privileged). A guard
+may ask for `spec` (the environment's action spec), `statistics` (the policy's) and `arm` (the robot's kinematics), a clock
+for `advance` (lets the world go on) and `seed` (of the episode).
 """
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
@@ -22,12 +24,18 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.errors import ConfigurationError
+from vla_runtime.evaluation.replay import frozen
 from vla_runtime.evaluation.rollout import Runtime
 from vla_runtime.guards.chain import GuardChain
-from vla_runtime.specs import check_compatible
+from vla_runtime.guards.supervisor import Supervisor
+from vla_runtime.interfaces import Clock
+from vla_runtime.limits import unit_of
+from vla_runtime.specs import ActionSpec, check_compatible
 
 TRUSTED_PACKAGES = ("vla_runtime", "sim")
+STOP_LATCHES = ("episode", "operator")
 
 
 @dataclass
@@ -39,13 +47,17 @@ class EpisodeSettings:
     out: str | None = None
     view: bool = False
     holds_before_stop: int = 3
+    stop_latch: str = "episode"
+    realtime_priority: int | None = None
     policy: Any = None
     task: Any = None
     robot: Any = None
+    arm: Any = None
     environment: Any = None
     guards: Any = None
     inference: Any = None
     clock: Any = None
+    latency: Any = None
     recorder: Any = None
     chosen: Any = None  # filled in: which YAML each group was set to
 
@@ -96,24 +108,127 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
 
 def build_runtime(config: DictConfig) -> Runtime:
     """Put a run together and compare its conventions before anything moves."""
+    if config.stop_latch not in STOP_LATCHES:
+        raise ConfigurationError(f"stop_latch={config.stop_latch}: expected {' or '.join(STOP_LATCHES)}")
     environment = _build(config.environment)
     try:
-        policy = _build(config.policy, **_asked_for(config.policy, environment))
+        policy = _build(config.policy, **_asked_for(config.policy, _of(environment)))
         check_compatible(policy.action_spec, environment.action_spec)
-        guards = {name: _build(guard) for name, guard in (config.guards or {}).items()}
+        settings = guard_settings(config, environment.action_spec, policy.unnormalizer)
+        check_robot_limits(settings["guards"], getattr(environment, "robot_limits", {}))
         return Runtime(
             environment=environment,
             policy=policy,
             engine=_build(config.inference, policy=policy),
-            guards=GuardChain(guards, environment.action_spec),
-            make_clock=_build(config.clock),
+            guards=Supervisor(build_chain(settings)),
+            make_clock=_clock_maker(config.clock, environment),
             recorders=[_build(recorder) for recorder in (config.recorder or {}).values()],
             description=_description(config),
+            guard_settings=settings,
             holds_before_stop=config.holds_before_stop,
+            acknowledge_stops=config.stop_latch == "episode",
         )
     except BaseException:
         environment.close()
         raise
+
+
+def guard_settings(config: DictConfig, spec: ActionSpec, unnormalizer: object) -> dict[str, Any]:
+    """All that a chain of guards is made from, in plain values: a record's first line."""
+    statistics = asdict(unnormalizer) if isinstance(unnormalizer, ActionStatistics) else None
+    plain = OmegaConf.to_container(config)
+    assert isinstance(plain, dict)
+    return {
+        "guards": plain["guards"] or {},
+        "arm": plain["arm"],
+        "spec": asdict(spec),
+        "statistics": statistics,
+    }
+
+
+def build_chain(settings: Mapping[str, Any]) -> GuardChain:
+    """The guards of a run, or of a record of one.
+
+    Raises:
+        ConfigurationError: A limit that is missing, senseless or contradictory.
+    """
+    config = OmegaConf.create({"guards": settings["guards"], "arm": settings["arm"]})
+    _check_targets(config)
+    spec = ActionSpec(**frozen(settings["spec"]))
+    statistics = settings["statistics"]
+    offered = {
+        "spec": spec,
+        "statistics": statistics and ActionStatistics(**frozen(statistics)),
+        "arm": _build(config.arm) if config.arm is not None else None,
+    }
+    guards = {}
+    for name, node in config.guards.items():
+        given = _asked_for(node, offered)
+        _check_limits_are_there(str(name), node, given)
+        guards[str(name)] = _build(node, **given)
+    return GuardChain(guards, spec)
+
+
+def check_robot_limits(guards: Mapping[str, Any], robot: Mapping[str, Any]) -> None:
+    """Refuse guards that would allow more than the robot's side does.
+
+    Args:
+        guards: Their YAML, by name.
+        robot: Its limits by guard and key, for example "workspace.x_m": an interval, or a largest value.
+    """
+    for key, allowed in robot.items():
+        guard, _, limit = key.partition(".")
+        value = (guards.get(guard) or {}).get(limit)
+        if value is None or allowed is None:
+            continue
+        unit = unit_of(limit)[0]
+        if isinstance(allowed, Sequence):
+            if value[0] < allowed[0] or value[1] > allowed[1]:
+                raise ConfigurationError(
+                    f"guards.{key}={list(value)} is looser than the robot's own limit; expected within {list(allowed)} [{unit}]"
+                )
+        elif value > allowed:
+            raise ConfigurationError(
+                f"guards.{key}={value} is looser than the robot's own limit; expected at most {allowed:g} [{unit}]"
+            )
+
+
+def _clock_maker(node: DictConfig, environment: Any) -> Callable[[int], Clock]:
+    """Makes the clock of an episode from its seed."""
+    offered: dict[str, Any] = {"seed": None}
+    parameters = inspect.signature(get_class(node["_target_"]).__init__).parameters
+    if "advance" in parameters:
+        offered["advance"] = environment.paced_by_clock()
+    make = _build(node)
+
+    def clock(seed: int) -> Clock:
+        return make(
+            **{
+                name: seed if name == "seed" else value
+                for name, value in offered.items()
+                if name in parameters
+            }
+        )
+
+    return clock
+
+
+def _of(environment: Any) -> dict[str, Any]:
+    """What a policy may ask the composition for."""
+    return {"action_spec": environment.action_spec, "simulator": getattr(environment, "simulator", None)}
+
+
+def _check_limits_are_there(name: str, node: DictConfig, given: Mapping[str, Any]) -> None:
+    """Refuse a guard whose YAML leaves a limit out."""
+    parameters = list(inspect.signature(get_class(node["_target_"]).__init__).parameters.values())[1:]
+    for parameter in parameters:
+        there = parameter.name in node or parameter.name in given
+        if not there and parameter.default is inspect.Parameter.empty:
+            unit = unit_of(parameter.name)[0]
+            raise ConfigurationError(
+                f"guards.{name}.{parameter.name} is missing"
+                + (f"; expected a number [{unit}]" if unit else "")
+            )
 
 
 def _build(node: Any, **given: Any) -> Any:
@@ -123,11 +238,10 @@ def _build(node: Any, **given: Any) -> Any:
     return instantiate(node, _convert_="object", _partial_=True)(**given)
 
 
-def _asked_for(node: DictConfig, environment: Any) -> dict[str, Any]:
-    """Of what only the composition knows, what the policy's constructor asks for."""
-    offered = {"action_spec": environment.action_spec, "simulator": getattr(environment, "simulator", None)}
+def _asked_for(node: DictConfig, offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what only the composition knows, what a constructor asks for and the YAML does not set."""
     parameters = inspect.signature(get_class(node["_target_"]).__init__).parameters
-    return {name: value for name, value in offered.items() if name in parameters}
+    return {name: value for name, value in offered.items() if name in parameters and name not in node}
 
 
 def _description(config: DictConfig) -> dict[str, Any]:

@@ -5,6 +5,9 @@ VLARuntimeError
 ├── ConventionMismatch    policy and environment mean different things by the same seven numbers
 ├── InvalidStatistics     normalisation statistics that are incomplete or contradictory
 ├── InvalidTokens         token ids that are not action tokens
+├── InvalidCheckpoint     a model folder that is incomplete, damaged or not what it says
+├── InvalidRecord         a record that cannot be read, or was changed
+├── InferenceStuck        a policy that does not come back
 ├── EnvironmentNotReady   act or observe before reset, or after stop
 └── RecordingFailed       a result cannot be written
 """
@@ -32,6 +35,14 @@ class InvalidTokens(VLARuntimeError, ValueError):
 
 class InvalidCheckpoint(VLARuntimeError, ValueError):
     """A model folder that is incomplete, damaged or not what it says."""
+
+
+class InvalidRecord(VLARuntimeError, ValueError):
+    """A record that cannot be read, or was changed."""
+
+
+class InferenceStuck(VLARuntimeError, RuntimeError):
+    """A policy that does not come back."""
 
 
 class EnvironmentNotReady(VLARuntimeError, RuntimeError):

@@ -7,12 +7,13 @@ from vla_runtime.specs import ActionSpec
 from vla_runtime.types import (
     Action,
     ActionChunk,
+    Candidate,
     EpisodeEnd,
     GuardContext,
+    Intervention,
     Judgement,
     NormalizedAction,
     Observation,
-    Proposal,
     StepRecord,
 )
 
@@ -59,12 +60,12 @@ class Policy(Protocol):
 class InferenceEngine(Protocol):
     """Decides when a policy runs, and plays its chunks."""
 
-    def reset(self, seed: int) -> None:
-        """Start an episode."""
+    def reset(self, seed: int, clock: "Clock") -> None:
+        """Start an episode on a clock."""
         ...
 
-    def propose(self, observation: Observation) -> Proposal | None:
-        """The action for this tick, or None when there is none in time."""
+    def propose(self, observation: Observation) -> Candidate:
+        """What to do in this control period, in physical units."""
         ...
 
     def drop_chunk(self) -> None:
@@ -73,23 +74,38 @@ class InferenceEngine(Protocol):
 
 
 class Guard(Protocol):
-    """Judges one action. Pure: the same arguments give the same answer, and nothing else changes."""
+    """Judges one action. Pure: the same arguments give the same answer, and nothing else changes.
+
+    What a guard must know of the past it may remember: a guard with a method
+    `remember(context, judgement) -> value` finds that value in `context.memory[name]` at the next step.
+    """
 
     @property
     def name(self) -> str:
         """What it is called in records."""
         ...
 
-    def check(self, action: Action, context: GuardContext) -> Judgement:
-        """PASS, CLAMP with a smaller action, HOLD or STOP; with a reason in words unless PASS."""
+    def check(self, action: Action, context: GuardContext) -> Intervention | None:
+        """None to let it pass; else CLAMP with a smaller action, HOLD or STOP, with a reason in words."""
         ...
 
 
 class Judge(Protocol):
     """Guards as one."""
 
-    def judge(self, action: Action, context: GuardContext) -> Judgement:
-        """The most severe verdict, and the action that may be executed."""
+    def reset(self) -> None:
+        """Forget the last episode."""
+        ...
+
+    def judge(self, candidate: Candidate, observation: Observation, hold: Action, now_s: float) -> Judgement:
+        """The most severe verdict, and the action that is to be executed.
+
+        Args:
+            candidate: What the engine wants.
+            observation: The newest one.
+            hold: The embodiment's do-nothing.
+            now_s: The loop's clock [s].
+        """
         ...
 
 
@@ -143,12 +159,21 @@ class Environment(Protocol):
 class Clock(Protocol):
     """Monotonic time, and the only one who sleeps."""
 
+    @property
+    def real_time(self) -> bool:
+        """Whether it goes on by itself, so that work in another thread takes its own time."""
+        ...
+
     def now_s(self) -> float:
         """Seconds since some fixed moment."""
         ...
 
     def sleep_until(self, deadline_s: float) -> None:
         """Return at the deadline, or at once when it has passed."""
+        ...
+
+    def charge_s(self, wall_s: float) -> float:
+        """How long an inference counts on this clock [s] that took so much wall time [s]."""
         ...
 
 

@@ -7,6 +7,7 @@ robot that expects metres.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,31 @@ class Proprioception:
 
 
 @dataclass(frozen=True)
+class RobotState:
+    """What the robot's controller says beside proprioception. It is there for guards, not for policies.
+
+    Attributes:
+        commanded_pose: Where the controller was last told to bring the tool: position [m] and quaternion xyzw, base frame.
+        commanded_joints: Where it was last told to bring the joints [rad].
+        joint_velocities: [rad/s].
+        joint_torques: Of the motors [N m].
+        external_force: Of the world on the robot, summed over all contacts, base frame [N].
+        peak_force_n: Its largest norm since the last command [N].
+        clearance_m: Smallest distance between the arm and what it must not touch [m].
+        protective_stop: Why the robot's controller stopped itself; None while it did not.
+    """
+
+    commanded_pose: tuple[float, ...]
+    commanded_joints: tuple[float, ...]
+    joint_velocities: tuple[float, ...]
+    joint_torques: tuple[float, ...]
+    external_force: tuple[float, float, float]
+    peak_force_n: float
+    clearance_m: float
+    protective_stop: str | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything that a policy may see at a step.
 
@@ -39,6 +65,9 @@ class Observation:
         instruction: The sentence.
         capture_time_s: When the images were taken, on the loop's clock [s].
         step: Counts from 0 within an episode.
+        robot: What the robot's controller says, where it says anything.
+        pending: Actions that are on their way already: they will be executed before what is computed from this
+            observation can start.
     """
 
     images: Mapping[str, Image]
@@ -46,6 +75,8 @@ class Observation:
     instruction: str
     capture_time_s: float
     step: int
+    robot: RobotState | None = None
+    pending: "tuple[Action, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -94,9 +125,18 @@ class Proposal:
 
 @dataclass(frozen=True)
 class ActionChunk:
-    """What one inference gives: proposals for one or several consecutive control periods, in order."""
+    """What one inference gives.
+
+    Attributes:
+        proposals: For one or several consecutive control periods, in order.
+        preprocessing_s: Wall time of it that went into preparing image and text [s].
+    """
 
     proposals: tuple[Proposal, ...]
+    preprocessing_s: float = field(default=0.0, compare=False)
+
+
+NOT_GUARDS = ("policy", "deadline")  # they hold because there is no action, not because one was wrong
 
 
 class Verdict(IntEnum):
@@ -110,17 +150,27 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class Intervention:
-    """Why a guard did not let an action pass as it was.
+    """What a guard says when it does not simply let an action pass.
 
     Attributes:
         guard: Name of the guard.
-        verdict: CLAMP, HOLD or STOP.
+        verdict: CLAMP, HOLD or STOP; PASS for a remark that changes nothing.
         reason: In words.
+        action: What may be executed instead, with CLAMP.
+        value: What was too large or too small, where it is a number.
+        limit: What it was compared with.
+        unit: Of both.
+        before: What the guard was asked about; the chain fills it in.
     """
 
     guard: str
     verdict: Verdict
     reason: str
+    action: Action | None = None
+    value: float | None = None
+    limit: float | None = None
+    unit: str | None = None
+    before: Action | None = None
 
 
 @dataclass(frozen=True)
@@ -129,13 +179,36 @@ class Judgement:
 
     Attributes:
         verdict: The most severe one.
-        action: What may be executed; to be ignored when the verdict is HOLD or STOP.
-        interventions: One for each guard that did not say PASS.
+        action: What is to be executed: the action as it was, a smaller one, or with HOLD the embodiment's hold action
+            on its way to rest. To be ignored with STOP.
+        interventions: One for each guard that did not simply let it pass.
     """
 
     verdict: Verdict
     action: Action
     interventions: tuple[Intervention, ...] = ()
+
+    @property
+    def touched_by(self) -> tuple[str, ...]:
+        """The guards that intervened, without those that only remarked and without missing actions."""
+        return tuple(
+            why.guard
+            for why in self.interventions
+            if why.verdict is not Verdict.PASS and why.guard not in NOT_GUARDS
+        )
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What guards know of a camera's picture.
+
+    Attributes:
+        digest: Equal pictures have equal digests.
+        brightness: Mean over a grid of pixels, 0 to 255.
+    """
+
+    digest: int
+    brightness: float
 
 
 @dataclass(frozen=True)
@@ -143,14 +216,41 @@ class GuardContext:
     """What a guard may look at besides the action.
 
     Attributes:
-        observation: What the action was computed from.
+        observation: The newest one.
         now_s: The loop's clock [s].
         tokens: What the action was decoded from, where there are tokens.
+        hold: The embodiment's do-nothing.
+        frames: By camera name.
+        memory: By guard name, what each guard wished to remember of the last step.
     """
 
     observation: Observation
     now_s: float
-    tokens: ActionTokens | None = None
+    tokens: ActionTokens | None
+    hold: Action
+    frames: Mapping[str, FrameFacts] = field(default_factory=dict[str, FrameFacts])
+    memory: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What an inference engine wants to be done in this control period.
+
+    Attributes:
+        action: Physical, before the guards; None when there is none.
+        proposal: The policy's proposal it comes from, where it comes from one.
+        planned_from_s: When the observation was taken that it was computed from, on the loop's clock [s].
+        reason: Why there is no action, or why it is not simply the policy's.
+        give_up: Whether there has been none for so long that the episode must end.
+        preprocessing_s: Wall time that went into preparing image and text in this period [s].
+    """
+
+    action: Action | None
+    proposal: Proposal | None = None
+    planned_from_s: float | None = None
+    reason: str | None = None
+    give_up: bool = False
+    preprocessing_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,18 +259,18 @@ class StepRecord:
 
     Attributes:
         observation: What was seen.
-        proposal: What the policy proposed, or None when there was no action in time.
-        action: The physical action before the guards; None like the proposal.
+        candidate: What the engine wanted to be done.
         executed: The action that was sent to the environment; None when the verdict was STOP.
         judgement: The guards' answer.
+        age_s: Of the observation that the action was computed from, when it was sent [s], on the loop's clock.
         stage_s: Wall time of each stage of the step [s].
     """
 
     observation: Observation
-    proposal: Proposal | None
-    action: Action | None
+    candidate: Candidate
     executed: Action | None
     judgement: Judgement
+    age_s: float | None
     stage_s: Mapping[str, float]
 
 
@@ -181,6 +281,7 @@ class EndedBy(IntEnum):
     STEP_LIMIT = 1  # the loop's limit
     GUARD_STOP = 2  # a guard said STOP
     HELD_TOO_LONG = 3  # several HOLDs in a row
+    NO_ACTION_IN_TIME = 4  # the engine gave up waiting for the policy
 
 
 @dataclass(frozen=True)
@@ -193,7 +294,11 @@ class EpisodeEnd:
         reason: In words.
         verdicts: How often each verdict was given.
         late_ticks: Ticks that were missed and skipped.
+        missed_deadlines: Ticks at which the policy had no action of its own in time.
         stage_s: Wall time of each stage, one number per step [s].
+        age_s: Observation age at actuation, one number per step that executed a policy's action [s].
+        interventions: How often each guard intervened.
+        touched_steps: Steps in which at least one guard did.
     """
 
     steps: int
@@ -201,4 +306,8 @@ class EpisodeEnd:
     reason: str
     verdicts: Mapping[Verdict, int]
     late_ticks: int
+    missed_deadlines: int = 0
     stage_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
+    age_s: tuple[float, ...] = ()
+    interventions: Mapping[str, int] = field(default_factory=dict[str, int])
+    touched_steps: int = 0

@@ -4,16 +4,17 @@ import math
 
 import pytest
 
-from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment, FakeRecorder, SameUnits
+from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment, FakeRecorder
 from vla_runtime.guards.chain import GuardChain
+from vla_runtime.guards.supervisor import Supervisor
 from vla_runtime.loop import run_episode
 from vla_runtime.types import (
     Action,
+    Candidate,
     EndedBy,
     EpisodeEnd,
     GuardContext,
     Intervention,
-    Judgement,
     NormalizedAction,
     Proposal,
     Verdict,
@@ -34,8 +35,7 @@ def play(
     return run_episode(
         environment,
         engine,
-        SameUnits(),
-        guards or GuardChain({}, SPEC),
+        Supervisor(guards or GuardChain({}, SPEC)),
         recorder or FakeRecorder(),
         clock or FakeClock(),
         seed=0,
@@ -99,11 +99,22 @@ def test_recorder_is_released_even_when_stop_fails(fake_environment: FakeEnviron
     assert recorder.abandoned == 1
 
 
-def test_no_action_in_time_holds_and_then_ends(fake_environment: FakeEnvironment) -> None:
+def test_waiting_for_the_policy_holds_but_does_not_end_it(fake_environment: FakeEnvironment) -> None:
+    """How long to wait is the engine's ladder to say, not the count of HOLDs."""
     end = play(fake_environment, FakeEngine(lambda _: None))
-    assert end.ended_by is EndedBy.HELD_TOO_LONG
-    assert [action.values for action in fake_environment.acted] == [STILL] * 3
-    assert "no action in time" in end.reason
+    assert end.ended_by is EndedBy.ENVIRONMENT
+    assert [action.values for action in fake_environment.acted] == [STILL] * 5
+    assert end.missed_deadlines == 5
+    assert (end.touched_steps, end.interventions) == (0, {})
+
+
+def test_giving_up_stops(fake_environment: FakeEnvironment) -> None:
+    engine = FakeEngine(lambda _: None)
+    engine.propose = lambda observation: Candidate(None, reason="too late", give_up=True)  # type: ignore[method-assign]
+    end = play(fake_environment, engine)
+    assert end.ended_by is EndedBy.NO_ACTION_IN_TIME
+    assert "too late" in end.reason
+    assert fake_environment.acted == []
 
 
 def test_a_refusal_is_a_hold_with_its_reason(fake_environment: FakeEnvironment) -> None:
@@ -115,7 +126,7 @@ def test_a_refusal_is_a_hold_with_its_reason(fake_environment: FakeEnvironment) 
 
 def test_holds_that_are_not_in_a_row_do_not_end_it(fake_environment: FakeEnvironment) -> None:
     fake_environment.ends_after = 9
-    end = play(fake_environment, FakeEngine(lambda seen: SMALL if seen.step % 3 == 2 else None))
+    end = play(fake_environment, FakeEngine(lambda seen: SMALL if seen.step % 3 == 2 else NAN))
     assert end.ended_by is EndedBy.ENVIRONMENT
     assert end.verdicts[Verdict.HOLD] == 6
 
@@ -140,29 +151,27 @@ def test_a_hold_drops_the_rest_of_the_chunk(fake_environment: FakeEnvironment) -
 
 
 class StopsAt:
-    """A guard that says STOP from one step on, with or without a reason."""
+    """A guard that says STOP from one step on."""
 
     name = "stops_at"
 
-    def __init__(self, step: int, reasons: tuple[Intervention, ...]) -> None:
+    def __init__(self, step: int, reason: str) -> None:
         self._step = step
-        self._reasons = reasons
+        self._reason = reason
 
-    def check(self, action: Action, context: GuardContext) -> Judgement:
+    def check(self, action: Action, context: GuardContext) -> Intervention | None:
         if context.observation.step < self._step:
-            return Judgement(Verdict.PASS, action)
-        return Judgement(Verdict.STOP, action, self._reasons)
+            return None
+        return Intervention(self.name, Verdict.STOP, self._reason)
 
 
-@pytest.mark.parametrize("reasons", [(), (Intervention("stops_at", Verdict.STOP, "too close"),)])
-def test_stop_executes_nothing_more(
-    fake_environment: FakeEnvironment, reasons: tuple[Intervention, ...]
-) -> None:
+@pytest.mark.parametrize("reason", ["", "too close"])
+def test_stop_executes_nothing_more(fake_environment: FakeEnvironment, reason: str) -> None:
     recorder = FakeRecorder()
-    guards = GuardChain({"stops_at": StopsAt(2, reasons)}, SPEC)
+    guards = GuardChain({"stops_at": StopsAt(2, reason)}, SPEC)
     end = play(fake_environment, FakeEngine(lambda _: SMALL), recorder, guards)
     assert end.ended_by is EndedBy.GUARD_STOP
-    assert end.reason
+    assert end.reason == f"stops_at: {reason}"
     assert len(fake_environment.acted) == end.steps == 2
     assert recorder.steps[-1].executed is None
     assert fake_environment.stopped
@@ -178,12 +187,13 @@ def test_every_step_is_recorded_with_its_stages(fake_environment: FakeEnvironmen
     recorder = FakeRecorder()
     end = play(fake_environment, FakeEngine(lambda _: SMALL), recorder)
     assert [step.observation.step for step in recorder.steps] == [0, 1, 2, 3, 4]
-    assert set(end.stage_s) == {"observe", "infer", "unnormalize", "guard", "act"}
+    assert set(end.stage_s) == {"capture", "preprocessing", "inference", "guards", "command"}
     assert all(len(seconds) == 5 for seconds in end.stage_s.values())
     assert len(recorder.finished) == 1
+    assert end.age_s == pytest.approx((0.0,) * 5)
 
 
 def test_ticks_follow_the_control_frequency(fake_environment: FakeEnvironment) -> None:
     clock = FakeClock()
     play(fake_environment, FakeEngine(lambda _: SMALL), clock=clock)
-    assert clock.slept_until == pytest.approx([100.2, 100.4, 100.6, 100.8])
+    assert clock.slept_until == pytest.approx([100.2, 100.4, 100.6, 100.8, 101.0])

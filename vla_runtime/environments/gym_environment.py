@@ -2,10 +2,11 @@
 
 The observation must be a dictionary: `images` (by camera name), `instruction`, and `proprioception` with
 `joint_positions`, `end_effector_pose`, `gripper_opening` where there is any. An environment that has an `outcome()`
-is asked for it; of another one, `info["is_success"]` is reported.
+is asked for it; of another one, `info["is_success"]` is reported. One that has `sensing()` is asked what the robot's
+controller says, and one that has `command`, `advance` and `observe` can be moved by a clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import gymnasium
@@ -13,7 +14,7 @@ import numpy as np
 
 from vla_runtime.errors import ConfigurationError, EnvironmentNotReady
 from vla_runtime.specs import DELTA_AXES, DELTA_UNITS, ActionSpec
-from vla_runtime.types import Action, Observation, Proprioception
+from vla_runtime.types import Action, Observation, Proprioception, RobotState
 
 
 @final
@@ -50,30 +51,65 @@ class GymEnvironment:
         self._info: Mapping[str, Any] = {}
         self._step = 0
         self._ended = self._stopped = False
-        self._closed = False
+        self._closed = self._paced = self._started = False
+
+    @property
+    def robot_limits(self) -> Mapping[str, Any]:
+        """What the robot's side allows, by guard and limit, for example "workspace.x_m"; guards may only be stricter."""
+        return getattr(self.simulator, "robot_limits", {})
+
+    def paced_by_clock(self) -> Callable[[float], None]:
+        """From now on `act` only commands, and the world goes on when the returned function is called with a time [s].
+
+        Raises:
+            ConfigurationError: The environment only knows whole steps.
+        """
+        if not all(
+            hasattr(self.simulator, name)
+            for name in ("command", "advance", "observe", "terminated", "truncated")
+        ):
+            raise ConfigurationError(
+                f"clock=simulated: {type(self.simulator).__name__} only knows whole steps; expected clock=lockstep"
+            )
+        self._paced = True
+        return self._advance
+
+    def _advance(self, duration_s: float) -> None:
+        if self._started and not (self._stopped or self._ended):
+            self.simulator.advance(duration_s)
+            self._ended = self.simulator.terminated or self.simulator.truncated
+            self._raw = None
 
     def reset(self, seed: int) -> None:
         """Start the episode of a seed."""
         self._raw, self._info = self._env.reset(seed=seed)
+        self._started = True
         self._step = 0
         self._ended = self._stopped = False
 
     def observe(self, now_s: float) -> Observation:
-        """The observation after the last action."""
-        if self._raw is None:
+        """The newest observation."""
+        if not self._started:
             raise EnvironmentNotReady("observe before reset: call reset first")
-        return Observation(
-            self._raw["images"], _proprioception(self._raw), self._raw["instruction"], now_s, self._step
-        )
+        if self._raw is None:
+            self._raw = self.simulator.observe()
+        raw = self._raw
+        assert raw is not None
+        felt = _proprioception(raw)
+        return Observation(raw["images"], felt, raw["instruction"], now_s, self._step, self._robot())
 
     def act(self, action: Action) -> None:
-        """Let one control period pass."""
-        if self._raw is None or self._stopped or self._ended:
-            state = "reset" if self._raw is None else "the episode ended" if self._ended else "stop"
-            when = "before" if self._raw is None else "after"
+        """Execute one action: let one control period pass, or only command it when a clock paces the world."""
+        if not self._started or self._stopped or self._ended:
+            state = "reset" if not self._started else "the episode ended" if self._ended else "stop"
+            when = "before" if not self._started else "after"
             raise EnvironmentNotReady(f"act {when} {state}: call reset first")
-        self._raw, _, terminated, truncated, self._info = self._env.step(np.array(action.values))
-        self._ended = bool(terminated or truncated)
+        values = np.array(action.values)
+        if self._paced:
+            self.simulator.command(values)
+        else:
+            self._raw, _, terminated, truncated, self._info = self._env.step(values)
+            self._ended = bool(terminated or truncated)
         self._step += 1
 
     def hold_action(self, observation: Observation) -> Action:
@@ -104,6 +140,11 @@ class GymEnvironment:
         if not self._closed:
             self._closed = True
             self._env.close()
+
+    def _robot(self) -> RobotState | None:
+        """What the robot's controller says, where the environment asks it."""
+        sensing = getattr(self.simulator, "sensing", None)
+        return None if sensing is None else RobotState(**vars(sensing()))
 
 
 def _proprioception(raw: Mapping[str, Any]) -> Proprioception | None:

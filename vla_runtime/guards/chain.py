@@ -1,40 +1,92 @@
 """Folds guards into one: each sees what the one before it let through; the most severe verdict counts."""
 
 from collections.abc import Mapping
-from typing import final
+from dataclasses import replace
+from typing import Any, final
 
+from vla_runtime.errors import ConfigurationError
+from vla_runtime.guards.finite import Finite
+from vla_runtime.guards.order import Rank
 from vla_runtime.guards.within_spec import WithinSpec
 from vla_runtime.interfaces import Guard
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Verdict
+from vla_runtime.types import Action, Candidate, GuardContext, Intervention, Judgement, Verdict
 
 
 @final
 class GuardChain:
-    """Guards in order. The last one, WithinSpec, is always there: no configuration can leave it out."""
+    """Guards in their fixed order. Finite is always first and WithinSpec always there: no configuration leaves them out.
+
+    After a HOLD the guards that follow judge the hold action, so that a STOP is never hidden by a HOLD, and the motion
+    comes to rest inside its limits. A STOP ends the chain.
+    """
 
     def __init__(self, guards: Mapping[str, Guard], spec: ActionSpec) -> None:
-        """Args: guards: by name, in order; spec: what the environment expects of an action."""
-        self.guards: tuple[Guard, ...] = (*guards.values(), WithinSpec(spec))
-
-    def judge(self, action: Action, context: GuardContext) -> Judgement:
-        """Judge one action. The first HOLD or STOP ends the chain: there is nothing left to let through."""
-        verdict = Verdict.PASS
-        interventions: tuple[Intervention, ...] = ()
+        """Args: guards: by name, in any order; spec: what the environment expects of an action."""
+        if guards and (spec.mode, spec.frame, spec.rotation) != ("delta", "base", "rpy_fixed_axes"):
+            raise ConfigurationError(
+                f"guards understand delta actions in the base frame with rpy_fixed_axes; this environment has "
+                f"{spec.mode}, {spec.frame}, {spec.rotation}"
+            )
+        every: list[Guard] = [Finite(spec), *guards.values(), WithinSpec(spec)]
+        self.guards: tuple[Guard, ...] = tuple(sorted(every, key=_rank))
+        names = [guard.name for guard in self.guards]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ConfigurationError(f"guards: {twice} is there twice; each guard is expected once")
         for guard in self.guards:
-            judgement = _answer(guard, action, context)
-            verdict = max(verdict, judgement.verdict)
-            interventions += judgement.interventions
-            if verdict >= Verdict.HOLD:
-                return Judgement(verdict, action, interventions)
-            action = judgement.action
-        return Judgement(verdict, action, interventions)
+            if hasattr(guard, "bind"):
+                guard.bind(self.guards)  # type: ignore[attr-defined]
+
+    def fold(self, candidate: Candidate, context: GuardContext) -> Judgement:
+        """Judge what an engine wants. Nothing but the arguments decides."""
+        verdict, action = Verdict.PASS, candidate.action
+        interventions: list[Intervention] = []
+        if action is None:
+            missing = _without_action(candidate)
+            verdict, action = missing.verdict, context.hold
+            interventions.append(missing)
+        for guard in () if verdict is Verdict.STOP else self.guards:
+            answer = _answer(guard, action, context)
+            if answer is None:
+                continue
+            interventions.append(replace(answer, before=action))
+            verdict = max(verdict, answer.verdict)
+            if answer.verdict is Verdict.STOP:
+                break
+            if answer.verdict is Verdict.HOLD:
+                action = context.hold
+            elif answer.verdict is Verdict.CLAMP and answer.action is not None:
+                action = answer.action
+        return Judgement(verdict, action, tuple(interventions))
+
+    def remember(self, context: GuardContext, judgement: Judgement) -> Mapping[str, Any]:
+        """What each guard wants to know of this step at the next one."""
+        return {
+            guard.name: guard.remember(context, judgement)  # type: ignore[attr-defined]
+            for guard in self.guards
+            if hasattr(guard, "remember")
+        }
 
 
-def _answer(guard: Guard, action: Action, context: GuardContext) -> Judgement:
+def _rank(guard: Guard) -> Rank:
+    return getattr(guard, "rank", Rank.CUSTOM)
+
+
+def _answer(guard: Guard, action: Action, context: GuardContext) -> Intervention | None:
     """A guard's answer; a guard that fails stops the robot."""
     try:
-        return guard.check(action, context)
+        answer = guard.check(action, context)
     except Exception as error:  # noqa: BLE001 a broken guard must not let anything through, whatever broke
         reason = f"guard {guard.name} failed: {type(error).__name__}: {error}"
-        return Judgement(Verdict.STOP, action, (Intervention(guard.name, Verdict.STOP, reason),))
+        return Intervention(guard.name, Verdict.STOP, reason)
+    if answer is not None and answer.verdict is Verdict.CLAMP and answer.action is None:
+        return Intervention(guard.name, Verdict.STOP, f"guard {guard.name} failed: CLAMP without an action")
+    return answer
+
+
+def _without_action(candidate: Candidate) -> Intervention:
+    """HOLD, because there is no action; STOP when the engine has given up waiting for one."""
+    refused = candidate.proposal is not None
+    verdict = Verdict.STOP if candidate.give_up else Verdict.HOLD
+    return Intervention("policy" if refused else "deadline", verdict, candidate.reason or "no action")

@@ -1,45 +1,43 @@
-"""The last guard of every chain: finite, and inside the action spec."""
+"""No number outside the action spec. It is in every chain: no configuration can leave it out."""
 
-import math
 from typing import final
 
+from vla_runtime.guards.order import Rank
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Verdict
+from vla_runtime.types import Action, GuardContext, Intervention, Verdict
 
 
 @final
 class WithinSpec:
-    """HOLD for what is not an action at all, CLAMP for what is too large."""
+    """CLAMP for what is larger than the environment takes."""
 
     name = "within_spec"
+    rank = Rank.WITHIN_SPEC
 
     def __init__(self, spec: ActionSpec) -> None:
         """Args: spec: what the environment expects."""
         self._spec = spec
 
-    def check(self, action: Action, context: GuardContext) -> Judgement:
-        """Judge one action."""
+    def check(self, action: Action, context: GuardContext) -> Intervention | None:
+        """Judge one action of finite numbers."""
         spec, values = self._spec, action.values
-        if len(values) != len(spec.axes):
-            return self._hold(action, f"action of {len(values)} numbers, expected {len(spec.axes)}")
-        for axis, value in zip(spec.axes, values, strict=True):
-            if not math.isfinite(value):
-                return self._hold(action, f"{axis} is {value}, expected a finite number")
         clamped = tuple(map(_clamped, values, spec.low, spec.high))
         if clamped == values:
-            return Judgement(Verdict.PASS, action)
-        reason = "; ".join(
-            f"{axis} {value:.4g} outside [{low:.4g}, {high:.4g}] {unit}"
+            return None
+        outside = [
+            (axis, value, low, high, unit)
             for axis, unit, value, low, high in zip(
                 spec.axes, spec.units, values, spec.low, spec.high, strict=True
             )
             if not low <= value <= high
+        ]
+        reason = "; ".join(
+            f"{axis} {v:.4g} outside [{low:.4g}, {high:.4g}] {u}" for axis, v, low, high, u in outside
         )
-        return Judgement(Verdict.CLAMP, Action(clamped), (Intervention(self.name, Verdict.CLAMP, reason),))
-
-    def _hold(self, action: Action, reason: str) -> Judgement:
-        return Judgement(Verdict.HOLD, action, (Intervention(self.name, Verdict.HOLD, reason),))
+        _, value, low, high, unit = outside[0]
+        limit = high if value > high else low
+        return Intervention(self.name, Verdict.CLAMP, reason, Action(clamped), value, limit, unit)
 
 
 def _clamped(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
+    return low if value < low else high if value > high else value

@@ -1,6 +1,7 @@
 """OpenVLA as a policy: a camera image and a sentence in, one normalised action out."""
 
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, final
@@ -127,25 +128,22 @@ class OpenVLAPolicy:
         if self._camera not in observation.images:
             known = ", ".join(observation.images) or "none"
             raise ConfigurationError(f"policy.camera={self._camera}: the environment has {known}")
+        began_s = time.perf_counter()
         image = observation.images[self._camera]
         if self._evaluation_path is not None:
             image = self._evaluation_path.apply(image)
         weight = next(self._model.parameters())
         pixels = self._preprocessing.pixel_values(image).to(weight.device, weight.dtype)
+        prompt = self._prompt(observation.instruction)
+        prepared_s = time.perf_counter() - began_s
         count = len(self.action_spec.axes)
-        written = greedy_tokens(
-            self._model,
-            self._prompt(observation.instruction),
-            pixels,
-            count,
-            constrain_actions=self._constrain,
-        )
+        written = greedy_tokens(self._model, prompt, pixels, count, constrain_actions=self._constrain)
         tokens = ActionTokens(written.token_ids, written.log_probabilities, written.entropies)
         refusal = self._refusal(written.token_ids)
         if refusal is not None:
-            return ActionChunk((Proposal(None, tokens, refusal),))
+            return ActionChunk((Proposal(None, tokens, refusal),), prepared_s)
         values = self._tokens.decode(written.token_ids)
-        return ActionChunk((Proposal(NormalizedAction(tuple(values.tolist())), tokens),))
+        return ActionChunk((Proposal(NormalizedAction(tuple(values.tolist())), tokens),), prepared_s)
 
     def _prompt(self, instruction: str) -> torch.Tensor:
         ids = self._text.encode(write_prompt(instruction, self._style)).to(self._device)

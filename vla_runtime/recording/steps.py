@@ -51,8 +51,9 @@ def step_as_json(step: StepRecord) -> dict[str, Any]:
     """A step as plain values; numbers that are not finite become strings, which JSON has no numbers for."""
     seen = step.observation
     felt = seen.proprioception
-    tokens = step.proposal.tokens if step.proposal else None
-    normalized = step.proposal.action if step.proposal else None
+    proposal = step.candidate.proposal
+    tokens = proposal.tokens if proposal else None
+    normalized = proposal.action if proposal else None
     return {
         "step": seen.step,
         "capture_time_s": seen.capture_time_s,
@@ -60,7 +61,8 @@ def step_as_json(step: StepRecord) -> dict[str, Any]:
         "token_log_probabilities": tokens.log_probabilities if tokens else None,
         "token_entropies": tokens.entropies if tokens else None,
         "normalized_action": _numbers(normalized.values if normalized else None),
-        "action": _numbers(step.action.values if step.action else None),
+        "action": _numbers(step.candidate.action.values if step.candidate.action else None),
+        "planned_from_s": step.candidate.planned_from_s,
         "executed_action": _numbers(step.executed.values if step.executed else None),
         "verdict": step.judgement.verdict.name,
         "interventions": [

@@ -26,7 +26,12 @@ def test_an_episode_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "success at the end: 1 of 1" in done.stdout
     (folder,) = (tmp_path / "outputs" / "run_episode").iterdir()
-    assert sorted(file.name for file in folder.iterdir()) == ["episode.mp4", "result.json", "steps.jsonl"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "episode.mp4",
+        "guards.jsonl",
+        "result.json",
+        "steps.jsonl",
+    ]
     result = json.loads((folder / "result.json").read_text())
     for key in (
         "success_at_end",
@@ -40,7 +45,7 @@ def test_an_episode_from_any_folder(tmp_path: Path) -> None:
     ):
         assert key in result
     assert result["privileged_policy"] is True
-    assert set(result["stage_ms"]) == {"observe", "infer", "unnormalize", "guard", "act"}
+    assert set(result["stage_ms"]) == {"capture", "preprocessing", "inference", "guards", "command"}
     assert result["versions"]["pybullet"]
     assert len((folder / "steps.jsonl").read_text().splitlines()) == result["steps"]
 
@@ -123,7 +128,12 @@ def test_an_interrupted_run_keeps_whole_episodes_only(tmp_path: Path, number: si
     whole = sorted(out.glob("episode_*"))
     for folder in whole:
         assert json.loads((folder / "result.json").read_text())["status"] == "finished"
-        assert sorted(file.name for file in folder.iterdir()) == ["episode.mp4", "result.json", "steps.jsonl"]
+        assert sorted(file.name for file in folder.iterdir()) == [
+            "episode.mp4",
+            "guards.jsonl",
+            "result.json",
+            "steps.jsonl",
+        ]
     if number == signal.SIGKILL:
         return
     assert process.returncode == 130, stderr
@@ -171,7 +181,7 @@ def test_without_pybullet_it_says_what_to_do(tmp_path: Path) -> None:
 def test_out_may_be_the_present_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["task=pick", "recorder=steps", "out=.", *QUICK]) == 0
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["result.json", "steps.jsonl"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["guards.jsonl", "result.json", "steps.jsonl"]
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment, FakeRecorder, SameUnits
+from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment, FakeRecorder
 from vla_runtime.errors import RecordingFailed
 from vla_runtime.guards.chain import GuardChain
+from vla_runtime.guards.supervisor import Supervisor
 from vla_runtime.interfaces import Recorder
 from vla_runtime.loop import run_episode
 from vla_runtime.recording.group import RecorderGroup
@@ -27,7 +28,7 @@ def record(recorder: Recorder, environment: FakeEnvironment | None = None) -> No
 
     environment = environment or FakeEnvironment()
     engine = FakeEngine(propose)
-    run_episode(environment, engine, SameUnits(), GuardChain({}, SPEC), recorder, FakeClock(), seed=0)
+    run_episode(environment, engine, Supervisor(GuardChain({}, SPEC)), recorder, FakeClock(), seed=0)
 
 
 def test_steps_hold_proposal_verdict_and_what_was_executed(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""Where motion is allowed, as the guard of motion asks it: also on the way, and also while braking."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from vla_runtime.guards.poses import Pose
+
+Six = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a motion and the braking after it may pass through.
+
+    Attributes:
+        low, high: Smallest and largest displacement on each axis: x, y, z [m], roll, pitch, yaw [rad].
+        stop: Where it comes to rest if it brakes after this step, as a displacement.
+    """
+
+    low: Six
+    high: Six
+    stop: Six
+
+
+@runtime_checkable
+class Region(Protocol):
+    """A guard that knows where the tool may be."""
+
+    def forbids(self, pose: Pose, sweep: Sweep) -> str | None:
+        """Why a sweep from a pose is not allowed; None when it is. Leaving a forbidden place is allowed."""
+        ...

@@ -1,0 +1,35 @@
+"""Action tokens are the last 256 of the vocabulary; whatever else a model says is no action.
+
+OpenVLA's own decoding turns every other id into the largest positive motion of its axis.
+"""
+
+from typing import final
+
+from vla_runtime import limits
+from vla_runtime.guards.order import Rank
+from vla_runtime.types import Action, GuardContext, Intervention, Verdict
+
+
+@final
+class TokenValidity:
+    """HOLD when an id is not an action token."""
+
+    name = "token_validity"
+    rank = Rank.TOKENS
+
+    def __init__(self, first_id: int, last_id: int) -> None:
+        """Args: first_id, last_id: the smallest and largest action token id."""
+        limits.count(self.name, 0, 10_000_000, first_id=first_id, last_id=last_id)
+        limits.ordered(self.name, first_id=first_id, last_id=last_id)
+        self._first, self._last = first_id, last_id
+
+    def check(self, action: Action, context: GuardContext) -> Intervention | None:
+        """Judge the tokens that the action was decoded from."""
+        if context.tokens is None:
+            return None
+        for token in context.tokens.ids:
+            if not self._first <= token <= self._last:
+                reason = f"token {token} is no action token, expected {self._first} to {self._last}"
+                limit = self._first if token < self._first else self._last
+                return Intervention(self.name, Verdict.HOLD, reason, None, float(token), float(limit), "id")
+        return None

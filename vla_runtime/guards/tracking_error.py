@@ -1,0 +1,61 @@
+"""The robot must be about where it was told to be."""
+
+import math
+from typing import final
+
+from vla_runtime import limits
+from vla_runtime.guards.order import Rank
+from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Verdict
+
+
+@final
+class TrackingError:
+    """STOP when the tool or a joint has been too far from its command for too long."""
+
+    name = "tracking_error"
+    rank = Rank.TRACKING
+
+    def __init__(self, max_error_m: float, max_error_rad: float, duration_s: float) -> None:
+        """Set the limits.
+
+        Args:
+            max_error_m: Of the tool point [m].
+            max_error_rad: Of any joint [rad].
+            duration_s: For how long [s].
+        """
+        limits.positive(self.name, max_error_m=max_error_m, max_error_rad=max_error_rad)
+        limits.within(self.name, 0.0, 60.0, duration_s=duration_s)
+        self._max_m, self._max_rad, self._duration_s = max_error_m, max_error_rad, duration_s
+
+    def check(self, action: Action, context: GuardContext) -> Intervention | None:
+        """Judge what is measured against what was commanded."""
+        since_s = self.remember(context, None)
+        if since_s is None or context.now_s - since_s < self._duration_s:
+            return None
+        worst, limit, what, unit = self._worst(context)
+        reason = f"{what} {worst:.3f} {unit} from its command for {context.now_s - since_s:.2f} s, at most {limit:g} {unit}"
+        return Intervention(self.name, Verdict.STOP, reason, None, worst, limit, unit)
+
+    def remember(self, context: GuardContext, judgement: Judgement | None) -> float | None:
+        """Since when [s] the error has been too large without a break; None: it is not."""
+        worst, limit, _, _ = self._worst(context)
+        if worst <= limit:
+            return None
+        since_s: float | None = context.memory.get(self.name)
+        return context.now_s if since_s is None else since_s
+
+    def _worst(self, context: GuardContext) -> tuple[float, float, str, str]:
+        """The error that is largest beside its limit: value, limit, what it is of, unit."""
+        robot, felt = context.observation.robot, context.observation.proprioception
+        if robot is None or felt is None:
+            return 0.0, self._max_m, "tool", "m"
+        tool = math.dist(robot.commanded_pose[:3], felt.end_effector_pose[:3])
+        joint = max(
+            (abs(a - b) for a, b in zip(robot.commanded_joints, felt.joint_positions, strict=True)),
+            default=0.0,
+        )
+        return max(
+            (tool, self._max_m, "tool", "m"),
+            (joint, self._max_rad, "a joint", "rad"),
+            key=lambda error: error[0] / error[1],
+        )

@@ -1,0 +1,47 @@
+"""What keeps a tick on time on a busy machine: real-time priority where it is granted, and no garbage collection."""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vla_runtime.errors import ConfigurationError
+
+LOWEST, HIGHEST = 1, 99
+
+
+def request_fifo(priority: int | None) -> str:
+    """Ask for SCHED_FIFO for this process, and say honestly what came of it.
+
+    Args:
+        priority: 1 to 99; None: do not ask.
+    """
+    if priority is None:
+        return "normal scheduling"
+    if not LOWEST <= priority <= HIGHEST:
+        raise ConfigurationError(
+            f"realtime_priority={priority}: expected from {LOWEST} to {HIGHEST}, or null for normal scheduling"
+        )
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except (OSError, AttributeError) as error:
+        return (
+            f"SCHED_FIFO {priority} refused ({error}): on a busy machine ticks may be several ms late; "
+            "CAP_SYS_NICE or an rtprio limit grants it"
+        )
+    return f"SCHED_FIFO {priority}"
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep the garbage collector out of the block; what exists already is never looked at again."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
