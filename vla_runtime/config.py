@@ -42,6 +42,7 @@ class EpisodeSettings:
     policy: Any = None
     task: Any = None
     robot: Any = None
+    arm: Any = None
     environment: Any = None
     guards: Any = None
     inference: Any = None
