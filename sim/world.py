@@ -149,6 +149,19 @@ class World:
         points = p.getContactPoints(bodyA=body, linkIndexA=link, physicsClientId=self.client)
         return {point[2] for point in points}
 
+    def force_on(self, name: str) -> Vector:
+        """Sum of the contact forces, normal and friction, that other bodies exert on a body [N]."""
+        number = self.bodies[name]
+        points = p.getContactPoints(bodyA=number, physicsClientId=self.client)
+        x = y = z = 0.0
+        for point in points:
+            if point[2] != number:
+                for direction, size in ((point[7], point[9]), (point[11], point[10]), (point[13], point[12])):
+                    x += direction[0] * size
+                    y += direction[1] * size
+                    z += direction[2] * size
+        return (x, y, z)
+
     def name_of(self, body: int) -> str:
         """The name of a body, from Bullet's number."""
         return next(name for name, number in self.bodies.items() if number == body)
