@@ -35,6 +35,7 @@ class Simulation:
         self.robot.load(self.world)
         scene.load_movable(self.world)
         self.world.step(round(SETTLE_S / SUBSTEP_S))
+        scene.set_going(self.world)
         self.target = Target(*self.robot.tool_pose(), gripper=1.0)
         self.reading: RobotReading = self.robot.read()
         return self._settled()

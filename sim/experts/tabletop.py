@@ -3,6 +3,8 @@
 It is a pure function of the simulator's state: it keeps no memory, so it can take over from any policy at any moment.
 It is smooth as well: heights blend with horizontal errors instead of switching between phases, which makes its
 actions easier to imitate.
+
+A thing that is carried past is led: the tool goes to where the thing will be when the tool gets there.
 """
 
 import math
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from sim.control import ActionLimits
 from sim.environment import TabletopEnv
 from sim.objects import Grasp
-from sim.robots.panda import GRIPPER_WIDTH
+from sim.robots.panda import GRIPPER_WIDTH, LAG_S
 from sim.rotations import down_at_yaw, heading, rpy_between, wrapped
 from sim.state import BodyState, SimulatorState
 from sim.tasks.problem import Goal
@@ -81,11 +83,18 @@ def _aim(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
         return _carry(state, goal)
     if goal.delivered(state):
         return _retreat(state, goal, limits)
-    return _approach(state, state.bodies[goal.target])
+    return _approach(state, goal.target, limits.period_s + LAG_S)
 
 
-def _approach(state: SimulatorState, body: BodyState) -> Aim:
-    """Come over the thing with open fingers, sink while centring, close when in place."""
+def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
+    """Come over the thing with open fingers, sink while centring, close when in place.
+
+    Args:
+        state: The simulator's state.
+        name: The thing.
+        lead_s: Time until the tool is where this action sends it [s].
+    """
+    body = state.bodies[name]
     grasp = body.item.kind.grasp
     assert grasp is not None
     x, y, z = body.position
@@ -96,8 +105,11 @@ def _approach(state: SimulatorState, body: BodyState) -> Aim:
     low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1]
     in_place = off < GRASP_TOLERANCE[0] and yaw_off < GRASP_TOLERANCE[2] and low_enough
     closed_on_nothing = state.gripper_opening * GRIPPER_WIDTH < 0.5 * grasp.width
+    drift = state.drift(name)
+    x, y = x + lead_s * drift[0], y + lead_s * drift[1]
     if in_place and not closed_on_nothing:
-        return Aim(state.target_position, yaw, CLOSED)
+        here = state.target_position
+        return Aim((x, y, here[2]) if any(drift) else here, yaw, CLOSED)
     ready = _opened_for(state, body)
     clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
     return Aim((x, y, grasp_z + clearance), yaw, OPEN)

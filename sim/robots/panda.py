@@ -29,6 +29,7 @@ FINGER_SPEED = 0.2  # [m/s]
 GRIP_FORCE = 20.0  # [N] per finger; 2 to 60 hold as well
 HOME = (0.0, -0.35, 0.0, -2.32, 0.0, 1.97, 0.785)  # [rad]
 POSITION_GAIN = 0.1  # of Bullet's joint motors, per substep
+LAG_S = 0.035  # [s] by which the tool follows targets that move steadily, because of that gain (measured)
 SUBSTEPS_PER_TARGET = 4  # joint targets are renewed this often along the line
 BACK_OFF_INTERVALS = 3  # [motor intervals] a protective stop goes back to where the arm was that long ago
 LINKS_OVER_TABLE = range(
