@@ -8,13 +8,15 @@ A thing that is carried past is led: the tool goes to where the thing will be wh
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.control import ActionLimits
+from sim.control import AXES, ActionLimits
 from sim.environment import TabletopEnv
+from sim.experts.forecast import forecast
 from sim.objects import Grasp
 from sim.robots.panda import GRIPPER_WIDTH, LAG_S
 from sim.rotations import down_at_yaw, heading, rpy_between, wrapped
@@ -50,9 +52,37 @@ class Aim:
 class TabletopExpert:
     """Reads the simulator and returns the 7 numbers that a policy would."""
 
-    def act(self, simulator: TabletopEnv) -> NDArray[np.float64]:
-        """The action for the simulator's present state."""
-        return decide(simulator.state(), simulator.goal, simulator.limits)
+    def act(self, simulator: TabletopEnv, pending: Iterable[NDArray[np.float64]] = ()) -> NDArray[np.float64]:
+        """The action for the simulator's present state, or for the one after actions that will be done first."""
+        state = self._ahead(simulator, pending)
+        return decide(state, simulator.goal, simulator.limits)
+
+    def plan(
+        self, simulator: TabletopEnv, steps: int, pending: Iterable[NDArray[np.float64]] = ()
+    ) -> NDArray[np.float64]:
+        """The actions of the next control periods, each for the state that the ones before it should lead to.
+
+        Args:
+            simulator: With the present state.
+            steps: How many.
+            pending: Actions that will be done before the first of them; shape (k, 7), may be empty.
+
+        Returns:
+            Shape (steps, 7).
+        """
+        state = self._ahead(simulator, pending)
+        actions = np.empty((steps, len(AXES)))
+        for step in range(steps):
+            actions[step] = decide(state, simulator.goal, simulator.limits)
+            state = forecast(state, actions[step], simulator.limits, simulator.limits.period_s)
+        return actions
+
+    @staticmethod
+    def _ahead(simulator: TabletopEnv, pending: Iterable[NDArray[np.float64]]) -> SimulatorState:
+        state = simulator.state()
+        for action in pending:
+            state = forecast(state, action, simulator.limits, simulator.limits.period_s)
+        return state
 
 
 def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[np.float64]:
