@@ -13,6 +13,7 @@ ENVIRONMENT_IDS = {
     "tabletop/MoveNear-v0": "move_near",
     "tabletop/Stack-v0": "stack",
     "tabletop/PutCorrect-v0": "put_correct",
+    "tabletop/PickMoving-v0": "pick_moving",
 }
 
 for _id, _task in ENVIRONMENT_IDS.items():

@@ -29,10 +29,12 @@ class ActionLimits:
     Attributes:
         step_m: Of each of x, y, z [m].
         turn_rad: Of each of roll, pitch, yaw [rad].
+        period_s: One control period, in which it is made [s].
     """
 
     step_m: float
     turn_rad: float
+    period_s: float
 
     @classmethod
     def at_rate(cls, control_hz: int, speed_mps: float, speed_radps: float) -> "ActionLimits":
@@ -43,7 +45,7 @@ class ActionLimits:
         for name, value, top in (("speed_mps", speed_mps, 1.0), ("speed_radps", speed_radps, 3.0)):
             if not 0.0 < value <= top:
                 raise InvalidSetting(f"{name} {value!r}: expected more than 0 and at most {top}")
-        return cls(speed_mps / control_hz, speed_radps / control_hz)
+        return cls(speed_mps / control_hz, speed_radps / control_hz, 1.0 / control_hz)
 
     @property
     def low(self) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from sim.errors import InvalidSetting, SimulatorError
 from sim.judge import HOLD_S, Judge
 from sim.robots.panda import SUBSTEPS_PER_TARGET, Panda
 from sim.seeding import Streams
+from sim.sensing import Sensing
 from sim.simulation import Simulation
 from sim.state import SimulatorState
 from sim.tasks import Goal, Problem, Task, make_task
@@ -32,6 +33,7 @@ from sim.world import SUBSTEP_S
 LONGEST_UNJUDGED = 16  # [substeps] between two looks at the goal: at least 15 looks per simulated second
 MOTOR_INTERVAL_S = SUBSTEPS_PER_TARGET * SUBSTEP_S  # [s] the shortest time that can pass
 SETTLE_TRIES = 20
+PROTECTIVE_STOP = "protective_stop"  # in info["limited"] from when the robot has stopped itself
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,:;?!'\"()+-=/&"
 LONGEST_INSTRUCTION = 200  # [characters]
 
@@ -197,8 +199,12 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             "time_s": self.time_s,
             "success": judge.success,
             "stage": judge.stage.name.lower(),
-            "limited": list(self._limited),
+            "limited": list(self._limited) + ([PROTECTIVE_STOP] if self._stopped else []),
         }
+
+    @property
+    def _stopped(self) -> bool:
+        return self.simulation.robot.reflex.reason is not None
 
     def _portions(self, duration_s: float) -> Iterator[int]:
         """Substeps from one look at the goal to the next, until a duration [s] has passed."""
@@ -257,6 +263,11 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
     def state(self) -> SimulatorState:
         """The true state. For goals and experts, never for policies."""
         return self.simulation.state()
+
+    def sensing(self) -> Sensing:
+        """What the robot's controller can say about itself and about what pushes against it."""
+        self._watched("sensing")
+        return self.simulation.sensing()
 
     def _set_up(self) -> Problem:
         """Draw and load the problem of `self.seed`; one whose things roll away while settling is drawn again."""

@@ -71,6 +71,7 @@ class Judge:
             name
             for name, body in state.bodies.items()
             if name != self.goal.target
+            and not body.item.kind.driven
             and _distance(body.position, self.start.bodies[name].position) > MOVED_M
         ]
 

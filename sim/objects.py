@@ -66,6 +66,7 @@ class Kind:
             is "shell".
         inner_radius: Receptacles: things whose centre is within this radius are inside or on it [m].
         floor: Receptacles: height of the surface that carries things, above the table [m].
+        driven: Whether something else than the robot moves it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Kind:
     shell: tuple[tuple[float, float], ...] = ()
     inner_radius: float = 0.0
     floor: float = 0.0
+    driven: bool = False
 
     @property
     def radius(self) -> float:
@@ -232,6 +234,11 @@ RECEPTACLES: dict[str, Kind] = {
     )
 }  # fmt: skip
 
+TRAY = Kind(
+    "tray", (0.160, 0.120, 0.004), 0.30, "box", lambda: box((0.16, 0.12, 0.004)), coloured=False,
+    texture=lambda: textures.plaster((0.45, 0.47, 0.50)), floor=0.005, driven=True,
+)  # fmt: skip  # it glides 1 mm above the table
+
 FRUIT = ("strawberry", "lemon", "banana", "carrot")
 
 
@@ -245,6 +252,11 @@ def items() -> dict[str, Item]:
 def receptacles() -> dict[str, Item]:
     """Every receptacle by name."""
     return _items_of(RECEPTACLES)
+
+
+def tray() -> Item:
+    """What carries a thing over the table."""
+    return Item(TRAY, OWN_COLOUR)
 
 
 def find_item(name: str) -> Item:

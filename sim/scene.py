@@ -1,11 +1,13 @@
 """What lies on the table at the start of an episode, and where."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sim import textures
 from sim.errors import SceneFull
+from sim.motion import Path
 from sim.objects import Item
 from sim.world import Pose, Scenery, World, yaw_quaternion
 
@@ -44,9 +46,15 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """All items of an episode's start, receptacles first."""
+    """All items of an episode's start, receptacles first.
+
+    Attributes:
+        placed: What lies where.
+        paths: Of what is driven, by body name.
+    """
 
     placed: tuple[Placed, ...]
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
     def load_fixed(self, world: World) -> None:
         """Load what never moves: table, wall and receptacles."""
@@ -61,6 +69,13 @@ class Scene:
         for placed in self.placed:
             if placed.item.kind.mass > 0.0:
                 self._load(world, placed)
+            if placed.body in self.paths:
+                world.guide(placed.body, _standing(placed))
+
+    def set_going(self, world: World) -> None:
+        """Start what is driven on its path."""
+        for body, path in self.paths.items():
+            world.guide(body, path)
 
     def _load(self, world: World, placed: Placed) -> None:
         kind = placed.item.kind
@@ -76,28 +91,47 @@ class Scene:
         return next(placed for placed in self.placed if placed.body == body)
 
 
-def arrange(items: list[Item], rng: np.random.Generator, least_gap: float = FINGER_ROOM) -> list[Placed]:
+def _standing(placed: Placed) -> Path:
+    return lambda _time_s: (placed.x, placed.y)
+
+
+Allowed = Callable[[float, float, float], bool]  # whether a footprint at x, y of a radius [m] may lie there
+
+
+def _anywhere(_x: float, _y: float, _radius: float) -> bool:
+    return True
+
+
+def arrange(
+    items: list[Item],
+    rng: np.random.Generator,
+    least_gap: float = FINGER_ROOM,
+    allowed: Allowed = _anywhere,
+) -> list[Placed]:
     """Put items on the table at random places and yaws, none closer to another than a gap.
 
     Args:
         items: What to put, in the order in which room is found.
         rng: The stream of poses.
         least_gap: Between footprints [m].
+        allowed: Where footprints may lie.
 
     Raises:
         SceneFull: No room was found.
     """
     for _ in range(TRIES):
-        placed = _try_to_arrange(items, rng, least_gap)
+        placed = _try_to_arrange(items, rng, least_gap, allowed)
         if placed is not None:
             return placed
     raise SceneFull(f"no room on the table for {', '.join(item.name for item in items)}: ask for fewer")
 
 
-def _try_to_arrange(items: list[Item], rng: np.random.Generator, least_gap: float) -> list[Placed] | None:
+def _try_to_arrange(
+    items: list[Item], rng: np.random.Generator, least_gap: float, allowed: Allowed
+) -> list[Placed] | None:
     placed: list[Placed] = []
     for item in items:
-        spot = _free_spot(item, placed, rng, least_gap)
+        spot = _free_spot(item, placed, rng, least_gap, allowed)
         if spot is None:
             return None
         placed.append(Placed(item.name, item, *spot, yaw=float(rng.uniform(-np.pi, np.pi))))
@@ -105,11 +139,12 @@ def _try_to_arrange(items: list[Item], rng: np.random.Generator, least_gap: floa
 
 
 def _free_spot(
-    item: Item, placed: list[Placed], rng: np.random.Generator, least_gap: float
+    item: Item, placed: list[Placed], rng: np.random.Generator, least_gap: float, allowed: Allowed
 ) -> tuple[float, float] | None:
     for _ in range(60):
         x, y = float(rng.uniform(*REGION_X)), float(rng.uniform(*REGION_Y))
         radius = item.kind.radius
-        if all(np.hypot(x - p.x, y - p.y) >= radius + p.item.kind.radius + least_gap for p in placed):
+        clear = all(np.hypot(x - p.x, y - p.y) >= radius + p.item.kind.radius + least_gap for p in placed)
+        if clear and allowed(x, y, radius):
             return x, y
     return None

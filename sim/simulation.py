@@ -6,6 +6,7 @@ from sim.cameras import CameraRig, Image
 from sim.control import ActionLimits, Target, checked, moved
 from sim.robots.panda import Panda, RobotReading
 from sim.scene import Scene
+from sim.sensing import Sensing
 from sim.state import BodyState, SimulatorState
 from sim.world import SUBSTEP_S, World
 
@@ -34,6 +35,7 @@ class Simulation:
         self.robot.load(self.world)
         scene.load_movable(self.world)
         self.world.step(round(SETTLE_S / SUBSTEP_S))
+        scene.set_going(self.world)
         self.target = Target(*self.robot.tool_pose(), gripper=1.0)
         self.reading: RobotReading = self.robot.read()
         return self._settled()
@@ -48,6 +50,8 @@ class Simulation:
             InvalidAction: Wrong shape, or not finite.
         """
         values, limited = checked(action, self.limits)
+        if self.robot.reflex.reason is not None:
+            return limited
         tool = (self.reading.tool_position, self.reading.tool_quaternion)
         self.target, reasons = moved(self.target, values, tool)
         joints = self.robot.solve(self.target.position, self.target.quaternion)
@@ -55,13 +59,27 @@ class Simulation:
         return limited + reasons
 
     def advance(self, substeps: int) -> None:
-        """Let some of those substeps pass."""
+        """Let substeps pass, a multiple of SUBSTEPS_PER_TARGET."""
         self.robot.advance(self.world, substeps)
 
     def read(self) -> RobotReading:
         """Read the robot's sensors, and remember it."""
         self.reading = self.robot.read()
         return self.reading
+
+    def sensing(self) -> Sensing:
+        """What the robot's controller can say now."""
+        velocities, torques = self.robot.joint_motion()
+        return Sensing(
+            (*self.target.position, *self.target.quaternion),
+            velocities,
+            torques,
+            self.robot.joint_targets,
+            self.robot.reflex.force,
+            self.robot.reflex.peak_n,
+            self.robot.clearance(self.world.bodies["table"]),
+            self.robot.reflex.reason,
+        )
 
     def images(self) -> dict[str, Image]:
         """What every camera sees now, as new arrays."""

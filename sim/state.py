@@ -10,6 +10,8 @@ from sim.world import Quaternion, Vector, rotation_matrix
 
 AT_REST_MPS = 0.05  # [m/s]
 AT_REST_RADPS = 0.5  # [rad/s]
+STANDS_ON_M = 0.010  # [m] between a thing's lower side and the upper side of what carries it
+STILL: Vector = (0.0, 0.0, 0.0)  # [m/s]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,23 @@ class SimulatorState:
         """Between the centres of two bodies, in the table plane [m]."""
         a, b = self.bodies[first].position, self.bodies[second].position
         return float(np.hypot(a[0] - b[0], a[1] - b[1]))
+
+    def drift(self, name: str) -> Vector:
+        """The velocity of the driven body that a thing is or stands on [m/s]; zero for all others.
+
+        The thing's own velocity would not do: fingers that close on it push it for a moment.
+        """
+        if name == self.gripped:
+            return STILL
+        for carrier, body in self.bodies.items():
+            if body.item.kind.driven and (name == carrier or self._stands_on(name, carrier)):
+                return body.linear_velocity
+        return STILL
+
+    def _stands_on(self, name: str, carrier: str) -> bool:
+        thing, below = self.bodies[name], self.bodies[carrier]
+        gap = (thing.position[2] - thing.half_height) - (below.position[2] + below.half_height)
+        return abs(gap) < STANDS_ON_M and self.horizontal_distance(name, carrier) < below.item.kind.radius
 
 
 def _length(vector: tuple[float, ...]) -> float:

@@ -16,6 +16,7 @@ from sim.bullet import pybullet as p
 from sim.collisions import collision_shape
 from sim.errors import InvalidSetting
 from sim.meshes import box
+from sim.motion import Path
 from sim.objects import Item
 
 SUBSTEP_S = 1.0 / 240.0  # [s] physics time step
@@ -23,6 +24,7 @@ GRAVITY = -9.81  # [m/s²]
 SOLVER_ITERATIONS = 50
 OBJECT_FRICTION = 0.8  # Coulomb, multiplied by the finger's 1.0
 ROLLING_FRICTION = 0.004  # [m] of things that roll
+GUIDE_FORCE = 100.0  # [N] with which a guided body is held to its path
 ANGULAR_DAMPING = 0.9  # [share of the spin lost per second] so that round things come to rest
 
 Vector = tuple[float, float, float]
@@ -53,6 +55,23 @@ class Scenery:
     solid: bool
 
 
+@dataclass
+class Guide:
+    """What holds a body to a path.
+
+    Attributes:
+        constraint: Bullet's number.
+        height: Of the body's centre [m].
+        path: From time [s] to x, y [m].
+        substeps: Passed since the start.
+    """
+
+    constraint: int
+    height: float
+    path: Path
+    substeps: int = 0
+
+
 class World:
     """Owns the connection to Bullet and every body in it."""
 
@@ -63,6 +82,7 @@ class World:
             raise InvalidSetting("PyBullet could not open its window: is a display available?")
         self.window = window
         self.bodies: dict[str, int] = {}
+        self.guides: dict[str, Guide] = {}
         self.fixed_paint: dict[int, tuple[float, float, float, float]] = {}
         if window:
             p.configureDebugVisualizer(p.COV_ENABLE_GUI, 0, physicsClientId=self.client)
@@ -72,6 +92,7 @@ class World:
         """Remove everything and set the physics up anew."""
         p.resetSimulation(physicsClientId=self.client)
         self.bodies.clear()
+        self.guides.clear()
         self.fixed_paint.clear()
         p.setPhysicsEngineParameter(
             fixedTimeStep=SUBSTEP_S,
@@ -90,6 +111,8 @@ class World:
     def step(self, substeps: int = 1) -> None:
         """Let the world go on by a number of physics steps."""
         for _ in range(substeps):
+            for guide in self.guides.values():
+                self._lead_on(guide)
             p.stepSimulation(physicsClientId=self.client)
 
     # ------------------------------------------------------------------------------------------------ bodies
@@ -118,6 +141,32 @@ class World:
             angularDamping=ANGULAR_DAMPING,
             physicsClientId=self.client,
         )
+
+    def guide(self, name: str, path: Path) -> None:
+        """Lead a body along a path from now on, at the height and rotation it has now; the table does not touch it.
+
+        It stays a dynamic body, so that friction carries along what stands on it.
+        """
+        position, quaternion = self.pose(name)
+        body = self.bodies[name]
+        table = self.bodies["table"]
+        p.setCollisionFilterPair(body, table, -1, -1, 0, physicsClientId=self.client)
+        old = self.guides.get(name)
+        constraint = old.constraint if old else self._fix(body, position, quaternion)
+        self.guides[name] = Guide(constraint, old.height if old else position[2], path)
+
+    def _fix(self, body: int, position: Vector, quaternion: Quaternion) -> int:
+        constraint = p.createConstraint(
+            body, -1, -1, -1, p.JOINT_FIXED, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), position,
+            childFrameOrientation=quaternion, physicsClientId=self.client,
+        )  # fmt: skip
+        p.changeConstraint(constraint, maxForce=GUIDE_FORCE, physicsClientId=self.client)
+        return constraint
+
+    def _lead_on(self, guide: Guide) -> None:
+        guide.substeps += 1
+        x, y = guide.path(guide.substeps * SUBSTEP_S)
+        p.changeConstraint(guide.constraint, (x, y, guide.height), physicsClientId=self.client)
 
     def _add(self, name: str, mass: float, collision: int, file: str, rgb: Vector, pose: Pose) -> int:
         rgba = (*rgb, 1.0)
@@ -148,6 +197,19 @@ class World:
         """Bullet's numbers of the bodies that a link is in contact with."""
         points = p.getContactPoints(bodyA=body, linkIndexA=link, physicsClientId=self.client)
         return {point[2] for point in points}
+
+    def force_on(self, name: str) -> Vector:
+        """Sum of the contact forces, normal and friction, that other bodies exert on a body [N]."""
+        number = self.bodies[name]
+        points = p.getContactPoints(bodyA=number, physicsClientId=self.client)
+        x = y = z = 0.0
+        for point in points:
+            if point[2] != number:
+                for direction, size in ((point[7], point[9]), (point[11], point[10]), (point[13], point[12])):
+                    x += direction[0] * size
+                    y += direction[1] * size
+                    z += direction[2] * size
+        return (x, y, z)
 
     def name_of(self, body: int) -> str:
         """The name of a body, from Bullet's number."""

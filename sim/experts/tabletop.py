@@ -3,18 +3,22 @@
 It is a pure function of the simulator's state: it keeps no memory, so it can take over from any policy at any moment.
 It is smooth as well: heights blend with horizontal errors instead of switching between phases, which makes its
 actions easier to imitate.
+
+A thing that is carried past is led: the tool goes to where the thing will be when the tool gets there.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.control import ActionLimits
+from sim.control import AXES, ActionLimits
 from sim.environment import TabletopEnv
+from sim.experts.forecast import forecast
 from sim.objects import Grasp
-from sim.robots.panda import GRIPPER_WIDTH
+from sim.robots.panda import GRIPPER_WIDTH, LAG_S
 from sim.rotations import down_at_yaw, heading, rpy_between, wrapped
 from sim.state import BodyState, SimulatorState
 from sim.tasks.problem import Goal
@@ -48,9 +52,37 @@ class Aim:
 class TabletopExpert:
     """Reads the simulator and returns the 7 numbers that a policy would."""
 
-    def act(self, simulator: TabletopEnv) -> NDArray[np.float64]:
-        """The action for the simulator's present state."""
-        return decide(simulator.state(), simulator.goal, simulator.limits)
+    def act(self, simulator: TabletopEnv, pending: Iterable[NDArray[np.float64]] = ()) -> NDArray[np.float64]:
+        """The action for the simulator's present state, or for the one after actions that will be done first."""
+        state = self._ahead(simulator, pending)
+        return decide(state, simulator.goal, simulator.limits)
+
+    def plan(
+        self, simulator: TabletopEnv, steps: int, pending: Iterable[NDArray[np.float64]] = ()
+    ) -> NDArray[np.float64]:
+        """The actions of the next control periods, each for the state that the ones before it should lead to.
+
+        Args:
+            simulator: With the present state.
+            steps: How many.
+            pending: Actions that will be done before the first of them; shape (k, 7), may be empty.
+
+        Returns:
+            Shape (steps, 7).
+        """
+        state = self._ahead(simulator, pending)
+        actions = np.empty((steps, len(AXES)))
+        for step in range(steps):
+            actions[step] = decide(state, simulator.goal, simulator.limits)
+            state = forecast(state, actions[step], simulator.limits, simulator.limits.period_s)
+        return actions
+
+    @staticmethod
+    def _ahead(simulator: TabletopEnv, pending: Iterable[NDArray[np.float64]]) -> SimulatorState:
+        state = simulator.state()
+        for action in pending:
+            state = forecast(state, action, simulator.limits, simulator.limits.period_s)
+        return state
 
 
 def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[np.float64]:
@@ -81,11 +113,18 @@ def _aim(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
         return _carry(state, goal)
     if goal.delivered(state):
         return _retreat(state, goal, limits)
-    return _approach(state, state.bodies[goal.target])
+    return _approach(state, goal.target, limits.period_s + LAG_S)
 
 
-def _approach(state: SimulatorState, body: BodyState) -> Aim:
-    """Come over the thing with open fingers, sink while centring, close when in place."""
+def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
+    """Come over the thing with open fingers, sink while centring, close when in place.
+
+    Args:
+        state: The simulator's state.
+        name: The thing.
+        lead_s: Time until the tool is where this action sends it [s].
+    """
+    body = state.bodies[name]
     grasp = body.item.kind.grasp
     assert grasp is not None
     x, y, z = body.position
@@ -96,8 +135,11 @@ def _approach(state: SimulatorState, body: BodyState) -> Aim:
     low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1]
     in_place = off < GRASP_TOLERANCE[0] and yaw_off < GRASP_TOLERANCE[2] and low_enough
     closed_on_nothing = state.gripper_opening * GRIPPER_WIDTH < 0.5 * grasp.width
+    drift = state.drift(name)
+    x, y = x + lead_s * drift[0], y + lead_s * drift[1]
     if in_place and not closed_on_nothing:
-        return Aim(state.target_position, yaw, CLOSED)
+        here = state.target_position
+        return Aim((x, y, here[2]) if any(drift) else here, yaw, CLOSED)
     ready = _opened_for(state, body)
     clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
     return Aim((x, y, grasp_z + clearance), yaw, OPEN)

@@ -5,12 +5,15 @@ straight down its rotation is a half turn about x. Commands are tool poses; damp
 joint targets, and the joints are moved there on a straight line over the control period.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim.assets import PANDA_URDF
 from sim.bullet import pybullet as p
+from sim.robots.reflex import Reflex
+from sim.sensing import CLEARANCE_RANGE_M
 from sim.world import SUBSTEP_S, Quaternion, Vector, World
 
 ARM_JOINTS = (0, 1, 2, 3, 4, 5, 6)
@@ -26,7 +29,20 @@ FINGER_SPEED = 0.2  # [m/s]
 GRIP_FORCE = 20.0  # [N] per finger; 2 to 60 hold as well
 HOME = (0.0, -0.35, 0.0, -2.32, 0.0, 1.97, 0.785)  # [rad]
 POSITION_GAIN = 0.1  # of Bullet's joint motors, per substep
+LAG_S = 0.035  # [s] by which the tool follows targets that move steadily, because of that gain (measured)
 SUBSTEPS_PER_TARGET = 4  # joint targets are renewed this often along the line
+BACK_OFF_INTERVALS = 3  # [motor intervals] a protective stop goes back to where the arm was that long ago
+LINKS_OVER_TABLE = range(
+    1, HAND_LINK + 1
+)  # without the foot, which stands on the table, and without the fingers
+LINKS_THAT_COULD_MEET = tuple(
+    (first, second)
+    for first in range(-1, 4)  # -1 is the foot
+    for second in (
+        *range(first + 3, 7),
+        HAND_LINK,
+    )  # nearer ones are always close; the hand is fixed to link 6
+)
 FINGER_STEP = FINGER_SPEED * SUBSTEPS_PER_TARGET * SUBSTEP_S  # [m] between two targets
 
 
@@ -53,9 +69,16 @@ class Panda:
     name = "panda"
     gripper_width = GRIPPER_WIDTH
 
-    def __init__(self, home: tuple[float, ...] = HOME) -> None:
-        """Args: home: joint positions at the start of an episode, 7 numbers [rad]."""
+    def __init__(self, home: tuple[float, ...] = HOME, collision_force_n: float | None = None) -> None:
+        """Set the pose to start in and the collision reflex.
+
+        Args:
+            home: Joint positions at the start of an episode, 7 numbers [rad].
+            collision_force_n: Average external force above which the arm stops itself until the next reset [N]; None:
+                it presses on with all its strength.
+        """
         self.home = tuple(float(angle) for angle in home)
+        self.reflex = Reflex(collision_force_n)
         self._body = -1
         self._client = -1
         self._rest_at_home()
@@ -70,12 +93,14 @@ class Panda:
         for joint in FINGER_JOINTS:
             p.resetJointState(body, joint, GRIPPER_WIDTH / 2.0, physicsClientId=client)
         self._couple_fingers()
+        self.reflex.start()
         self._rest_at_home()
         self._drive()
 
     def _rest_at_home(self) -> None:
         self._joint_target, self._joint_step = np.array(self.home), np.zeros(len(ARM_JOINTS))
         self._legs_left = 0
+        self._trail = deque([self.home], BACK_OFF_INTERVALS)
         self._finger_target = self._finger_goal = GRIPPER_WIDTH / 2.0
 
     def _couple_fingers(self) -> None:
@@ -111,6 +136,27 @@ class Panda:
         both = (left & right) - {self._body} if left else left
         return world.name_of(min(both)) if both else None
 
+    def joint_motion(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Joint velocities [rad/s] and motor torques [N m]."""
+        joints = p.getJointStates(self._body, ARM_JOINTS, physicsClientId=self._client)
+        return tuple(state[1] for state in joints), tuple(state[3] for state in joints)
+
+    @property
+    def joint_targets(self) -> tuple[float, ...]:
+        """What the motors are told now, 7 numbers [rad]."""
+        return tuple(self._joint_target.tolist())
+
+    def clearance(self, table: int) -> float:
+        """The smallest distance [m] from the arm to the table (Bullet's number) or between links that could meet."""
+        under = p.getClosestPoints(self._body, table, CLEARANCE_RANGE_M, physicsClientId=self._client)
+        distances = [point[8] for point in under if point[3] in LINKS_OVER_TABLE]
+        for first, second in LINKS_THAT_COULD_MEET:
+            between = p.getClosestPoints(
+                self._body, self._body, CLEARANCE_RANGE_M, first, second, physicsClientId=self._client
+            )
+            distances += [point[8] for point in between]
+        return min(distances, default=CLEARANCE_RANGE_M)
+
     # -------------------------------------------------------------------------------------------------- moving
 
     def solve(self, position: Vector, quaternion: Quaternion) -> tuple[float, ...]:
@@ -132,8 +178,11 @@ class Panda:
     def aim(self, joint_target: tuple[float, ...], opening: float, substeps: int) -> None:
         """Set out for joint targets [rad] and a gripper opening (0 to 1), to be reached in a number of substeps.
 
-        What was left of the way to earlier targets is dropped.
+        What was left of the way to earlier targets is dropped. After a protective stop nothing moves any more.
         """
+        self.reflex.begin_command()
+        if self.reflex.reason is not None:
+            return
         self._legs_left = substeps // SUBSTEPS_PER_TARGET
         self._joint_step = (np.array(joint_target) - self._joint_target) / self._legs_left
         self._finger_goal = opening * GRIPPER_WIDTH / 2.0
@@ -148,7 +197,23 @@ class Panda:
                 max(self._finger_goal - self._finger_target, -FINGER_STEP), FINGER_STEP
             )
             self._drive()
-            world.step(SUBSTEPS_PER_TARGET)
+            self._pass_interval(world)
+
+    def _pass_interval(self, world: World) -> None:
+        """Let one motor interval pass, and feel after each substep: rigid contacts build up within two."""
+        if self.reflex.limit_n is not None and self.reflex.reason is None:
+            self._trail.append(self.read().joint_positions)
+        for _ in range(SUBSTEPS_PER_TARGET):
+            world.step()
+            if self.reflex.feel(world.force_on(self.name)):
+                self._stop()
+
+    def _stop(self) -> None:
+        """Stop for good, at where the arm was just before: where it is now it would go on pressing."""
+        self._joint_target = np.array(self._trail[0])
+        self._legs_left = 0
+        self._finger_goal = self._finger_target
+        self._drive()
 
     def _drive(self) -> None:
         p.setJointMotorControlArray(

@@ -6,13 +6,14 @@
 from sim.errors import UnknownName
 from sim.tasks.move_near import MoveNear
 from sim.tasks.pick import Pick
+from sim.tasks.pick_moving import PickMoving
 from sim.tasks.place_in import PlaceIn
 from sim.tasks.place_on import PlaceOn
 from sim.tasks.problem import Goal, Problem, Task
 from sim.tasks.put_correct import PutCorrect
 from sim.tasks.stack import Stack
 
-TASKS = {task.name: task for task in (Pick, PlaceIn, PlaceOn, MoveNear, Stack, PutCorrect)}
+TASKS = {task.name: task for task in (Pick, PlaceIn, PlaceOn, MoveNear, Stack, PutCorrect, PickMoving)}
 
 
 def make_task(name: str) -> Task:
@@ -27,6 +28,7 @@ __all__ = [
     "Goal",
     "MoveNear",
     "Pick",
+    "PickMoving",
     "PlaceIn",
     "PlaceOn",
     "Problem",

@@ -20,6 +20,13 @@ def check_count(name: str, value: object, low: int, high: int) -> int:
     return value
 
 
+def check_speed(name: str, value: float, top: float) -> float:
+    """A speed above 0 and up to a top [m/s], or InvalidSetting."""
+    if not 0.0 < value <= top:
+        raise InvalidSetting(f"{name} {value!r}: expected more than 0 and at most {top} [m/s]")
+    return float(value)
+
+
 def resolve(names: str | Iterable[str] | None, pool: list[Item]) -> list[Item]:
     """The items that a setting names (one name, a list of names, or None for the whole pool). Raises UnknownName."""
     if names is None:
