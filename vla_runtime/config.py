@@ -159,7 +159,7 @@ def build_chain(settings: Mapping[str, Any]) -> GuardChain:
     offered = {
         "spec": spec,
         "statistics": statistics and ActionStatistics(**frozen(statistics)),
-        "arm": _build(config.arm) if config.arm is not None else None,
+        "arm": build_arm(settings),
     }
     guards = {}
     for name, node in config.guards.items():
@@ -167,6 +167,11 @@ def build_chain(settings: Mapping[str, Any]) -> GuardChain:
         _check_limits_are_there(str(name), node, given)
         guards[str(name)] = _build(node, **given)
     return GuardChain(guards, spec)
+
+
+def build_arm(settings: Mapping[str, Any]) -> Any:
+    """The arm's kinematics of a run, or of a record of one; None when there are none."""
+    return None if settings["arm"] is None else _build(OmegaConf.create(settings["arm"]))
 
 
 def check_robot_limits(guards: Mapping[str, Any], robot: Mapping[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """The forecast against the physics, and plans made from it."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 

@@ -51,7 +51,8 @@ class KeepOut:
                 )
         if not spheres:
             raise ConfigurationError("keep_out.spheres is empty: expected at least the tool point")
-        self._spheres = [((s[0], s[1], s[2]), s[3] + margin_m) for s in spheres.values()]
+        self.shape = [((s[0], s[1], s[2]), s[3]) for s in spheres.values()]
+        self._spheres = [(centre, radius + margin_m) for centre, radius in self.shape]
         self._furthest = max(math.dist(centre, (0, 0, 0)) + radius for centre, radius in self._spheres)
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
@@ -111,10 +112,13 @@ def _detours(action: Action) -> Iterator[Action]:
 
 def _distance(low: tuple[float, ...], high: tuple[float, ...], zone: Box) -> float:
     """Between two boxes [m]; 0 when they meet."""
-    gaps = (
-        max(face[0] - top, bottom - face[1], 0.0) for bottom, top, face in zip(low, high, zone, strict=True)
+    (x0, x1), (y0, y1), (z0, z1) = zone
+    dx, dy, dz = (
+        max(x0 - high[0], low[0] - x1),
+        max(y0 - high[1], low[1] - y1),
+        max(z0 - high[2], low[2] - z1),
     )
-    return math.sqrt(sum(gap * gap for gap in gaps))
+    return math.hypot(dx if dx > 0.0 else 0.0, dy if dy > 0.0 else 0.0, dz if dz > 0.0 else 0.0)
 
 
 def _depth(point: tuple[float, ...], zone: Box) -> float:

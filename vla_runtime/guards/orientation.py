@@ -43,7 +43,7 @@ class Orientation:
         """
         limits.within(self.name, 1e-3, math.pi / 2.0, max_tilt_rad=max_tilt_rad)
         limits.within(self.name, 1e-3, math.pi, max_heading_rad=max_heading_rad)
-        self._max_tilt, self._max_heading = max_tilt_rad, max_heading_rad
+        self.max_tilt_rad, self.max_heading_rad = max_tilt_rad, max_heading_rad
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the rotation that the action leads to."""
@@ -81,8 +81,8 @@ class Orientation:
         after = normalized(multiply(quaternion_from_rpy((roll, pitch, yaw)), quaternion))
         tilt, heading = tilt_rad(after), heading_rad(after)
         return max(
-            (tilt - self._max_tilt, tilt, self._max_tilt, "tilt"),
-            (abs(heading) - self._max_heading, heading, self._max_heading, "heading"),
+            (tilt - self.max_tilt_rad, tilt, self.max_tilt_rad, "tilt"),
+            (abs(heading) - self.max_heading_rad, heading, self.max_heading_rad, "heading"),
         )
 
     def _allowed_share(self, quaternion: Quaternion, turn: tuple[float, ...]) -> float:
