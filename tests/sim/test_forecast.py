@@ -23,10 +23,12 @@ def apart(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 
 @pytest.fixture(scope="module")
-def fast() -> dict[str, TabletopEnv]:
-    return {
-        name: TabletopEnv(name, cameras={}, control_hz=10) for name in ("pick", "place_in", "pick_moving")
-    }
+def fast() -> Iterator[dict[str, TabletopEnv]]:
+    names = ("pick", "place_in", "pick_moving")
+    made = {name: TabletopEnv(name, cameras={}, control_hz=10) for name in names}
+    yield made
+    for env in made.values():
+        env.close()
 
 
 @pytest.mark.parametrize("control_hz", [5, 10, 20])
