@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium import spaces
 
 from sim.cameras import Camera, CameraRig, Image, Light
-from sim.control import ActionLimits
+from sim.control import WORKSPACE, ActionLimits
 from sim.errors import InvalidSetting, SimulatorError
 from sim.judge import HOLD_S, Judge
 from sim.robots.panda import SUBSTEPS_PER_TARGET, Panda
@@ -243,6 +243,12 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
     def gripper_target(self) -> float:
         """The gripper opening that was last commanded, 0 to 1."""
         return self.simulation.target.gripper
+
+    @property
+    def robot_limits(self) -> dict[str, Any]:
+        """What the robot's side allows, by guard and limit: whoever guards it may only be stricter."""
+        sides = dict(zip(("workspace.x_m", "workspace.y_m", "workspace.z_m"), WORKSPACE, strict=True))
+        return {**sides, "contact_force.stop_n": self.simulation.robot.reflex.limit_n}
 
     def outcome(self) -> dict[str, Any]:
         """How the episode stands now, for its record. Plain values only."""

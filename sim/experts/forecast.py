@@ -44,7 +44,8 @@ def forecast(
     goal, _ = moved(start, checked(action, limits)[0], tool)
     intervals = round(period_s / INTERVAL_S)
     position = _followed(state.tool_position, start.position, goal.position, intervals)
-    within = state.gripped or _within_reach(state)
+    held = state.gripped if state.gripped in state.bodies else None  # the fingers may touch the table as well
+    within = held or _within_reach(state)
     opening = _opening(state, goal.gripper, within, intervals)
     gripped = within if within and _touches(state, within, opening, goal.gripper) else None
     return SimulatorState(

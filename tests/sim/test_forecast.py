@@ -1,5 +1,8 @@
 """The forecast against the physics, and plans made from it."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,3 +135,10 @@ def test_chunks_of_a_plan_succeed_open_loop(fast: dict[str, TabletopEnv], task: 
                 queue += list(expert.plan(env, HORIZON, pending=queue)[:CHUNK])
             env.step(queue.pop(0))
         assert env.outcome()["success_at_end"], seed
+
+
+def test_fingers_on_the_table_hold_nothing(fast: dict[str, TabletopEnv]) -> None:
+    env = fast["pick"]
+    env.reset(seed=0)
+    state = replace(env.state(), gripped="table", gripper_opening=0.1, gripper_target=0.0)
+    assert after(env, state, still(0.0)).gripped is None

@@ -65,7 +65,7 @@ class GymEnvironment:
             ConfigurationError: The environment only knows whole steps.
         """
         if not all(
-            hasattr(self.simulator, name)
+            hasattr(type(self.simulator), name)
             for name in ("command", "advance", "observe", "terminated", "truncated")
         ):
             raise ConfigurationError(
@@ -100,6 +100,8 @@ class GymEnvironment:
 
     def act(self, action: Action) -> None:
         """Execute one action: let one control period pass, or only command it when a clock paces the world."""
+        if self._paced and self._ended and not self._stopped:
+            return  # it ended while the policy was thinking
         if not self._started or self._stopped or self._ended:
             state = "reset" if not self._started else "the episode ended" if self._ended else "stop"
             when = "before" if not self._started else "after"

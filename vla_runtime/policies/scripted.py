@@ -12,11 +12,18 @@ from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, ActionChunk, ActionTokens, NormalizedAction, Observation, Proposal
 
 
+MOST_STEPS = 100  # [steps] of a chunk
+
+
 class Expert(Protocol):
     """Knows the simulator, and what to do."""
 
-    def act(self, simulator: Any) -> NDArray[np.float64]:
-        """The physical action for the simulator's present state."""
+    def act(self, simulator: Any, pending: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The physical action for the simulator's state after actions that are on their way already, shape (k, 7)."""
+        ...
+
+    def plan(self, simulator: Any, steps: int, pending: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The actions of several control periods, shape (steps, 7)."""
         ...
 
 
@@ -32,6 +39,7 @@ class ScriptedPolicy:
         simulator: object | None,
         action_spec: ActionSpec,
         tokenizer: OpenVLATokenizer | None = None,
+        chunk_steps: int = 1,
     ) -> None:
         """Put them together.
 
@@ -40,11 +48,15 @@ class ScriptedPolicy:
             simulator: The environment's simulator, which the expert reads.
             action_spec: What the environment expects; its bounds are the quantiles that actions are normalised with.
             tokenizer: Through which actions go; None leaves them as they are, to measure what tokens cost.
+            chunk_steps: Control periods that one inference plans for; beyond the first the expert forecasts the state.
         """
         if simulator is None:
             raise ConfigurationError(
                 "policy: a scripted expert reads a simulator, and this environment has none"
             )
+        if not 1 <= chunk_steps <= MOST_STEPS:
+            raise ConfigurationError(f"policy.chunk_steps={chunk_steps}: expected from 1 to {MOST_STEPS}")
+        self._chunk_steps = chunk_steps
         self.action_spec = action_spec
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
         self._expert = expert
@@ -59,11 +71,19 @@ class ScriptedPolicy:
         """Nothing to forget: the expert is a function of the state."""
 
     def act(self, observation: Observation) -> ActionChunk:
-        """The expert's action, decoded from its tokens."""
-        physical = Action(tuple(self._expert.act(self._simulator).tolist()))
-        normalized = self.unnormalizer.normalize(physical)
+        """The expert's actions, decoded from their tokens."""
+        pending = np.array([action.values for action in observation.pending]).reshape(-1, 7)
+        if self._chunk_steps == 1:
+            actions = self._expert.act(self._simulator, pending)[np.newaxis]
+        else:
+            actions = self._expert.plan(self._simulator, self._chunk_steps, pending)
+        return ActionChunk(tuple(map(self._proposal, actions.tolist())))
+
+    def _proposal(self, physical: list[float]) -> Proposal:
+        """One action, through its tokens."""
+        normalized = self.unnormalizer.normalize(Action(tuple(physical)))
         if self._tokenizer is None:
-            return ActionChunk((Proposal(normalized),))
+            return Proposal(normalized)
         ids = self._tokenizer.encode(normalized.values)
         decoded = NormalizedAction(tuple(self._tokenizer.decode(ids).tolist()))
-        return ActionChunk((Proposal(decoded, ActionTokens(tuple(ids.tolist()))),))
+        return Proposal(decoded, ActionTokens(tuple(ids.tolist())))
