@@ -1,7 +1,8 @@
 """Folds guards into one: each sees what the one before it let through; the most severe verdict counts."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from vla_runtime.errors import ConfigurationError
@@ -11,6 +12,13 @@ from vla_runtime.guards.within_spec import WithinSpec
 from vla_runtime.interfaces import Guard
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, Candidate, GuardContext, Intervention, Judgement, Verdict
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """In the memory of a guard that failed to remember: it cannot judge the next step."""
+
+    why: str
 
 
 @final
@@ -29,6 +37,7 @@ class GuardChain:
                 f"{spec.mode}, {spec.frame}, {spec.rotation}"
             )
         every: list[Guard] = [Finite(spec), *guards.values(), WithinSpec(spec)]
+        self._count = len(spec.axes)
         self.guards: tuple[Guard, ...] = tuple(sorted(every, key=_rank))
         names = [guard.name for guard in self.guards]
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -46,8 +55,12 @@ class GuardChain:
             missing = _without_action(candidate)
             verdict, action = missing.verdict, context.hold
             interventions.append(missing)
+        if not self._is_action(context.hold):
+            reason = f"the environment's hold action is {context.hold.values}, expected {self._count} finite numbers"
+            interventions.append(Intervention("hold", Verdict.STOP, reason))
+            verdict = Verdict.STOP
         for guard in () if verdict is Verdict.STOP else self.guards:
-            answer = _answer(guard, action, context)
+            answer = self._answer(guard, action, context)
             if answer is None:
                 continue
             interventions.append(replace(answer, before=action))
@@ -63,26 +76,46 @@ class GuardChain:
     def remember(self, context: GuardContext, judgement: Judgement) -> Mapping[str, Any]:
         """What each guard wants to know of this step at the next one."""
         return {
-            guard.name: guard.remember(context, judgement)  # type: ignore[attr-defined]
+            guard.name: _remembered(guard, context, judgement)
             for guard in self.guards
             if hasattr(guard, "remember")
         }
+
+    def _is_action(self, action: Action) -> bool:
+        return len(action.values) == self._count and all(map(math.isfinite, action.values))
+
+    def _answer(self, guard: Guard, action: Action, context: GuardContext) -> Intervention | None:
+        """A guard's answer; a guard that fails stops the robot."""
+        forgotten = context.memory.get(guard.name)
+        if isinstance(forgotten, Forgotten):
+            return _failed(guard, forgotten.why)
+        try:
+            answer = guard.check(action, context)
+        except Exception as error:  # noqa: BLE001 a broken guard must not let anything through, whatever broke
+            return _failed(guard, f"{type(error).__name__}: {error}")
+        if answer is None or answer.verdict is not Verdict.CLAMP:
+            return answer
+        if answer.action is None:
+            return _failed(guard, "CLAMP without an action")
+        return (
+            answer if self._is_action(answer.action) else _failed(guard, f"CLAMP to {answer.action.values}")
+        )
 
 
 def _rank(guard: Guard) -> Rank:
     return getattr(guard, "rank", Rank.CUSTOM)
 
 
-def _answer(guard: Guard, action: Action, context: GuardContext) -> Intervention | None:
-    """A guard's answer; a guard that fails stops the robot."""
+def _failed(guard: Guard, why: str) -> Intervention:
+    return Intervention(guard.name, Verdict.STOP, f"guard {guard.name} failed: {why}")
+
+
+def _remembered(guard: Guard, context: GuardContext, judgement: Judgement) -> Any:
+    """What a guard wants to know at the next step; when it fails, it stops the robot there."""
     try:
-        answer = guard.check(action, context)
-    except Exception as error:  # noqa: BLE001 a broken guard must not let anything through, whatever broke
-        reason = f"guard {guard.name} failed: {type(error).__name__}: {error}"
-        return Intervention(guard.name, Verdict.STOP, reason)
-    if answer is not None and answer.verdict is Verdict.CLAMP and answer.action is None:
-        return Intervention(guard.name, Verdict.STOP, f"guard {guard.name} failed: CLAMP without an action")
-    return answer
+        return guard.remember(context, judgement)  # type: ignore[attr-defined]
+    except Exception as error:  # noqa: BLE001 see above
+        return Forgotten(f"{type(error).__name__}: {error}")
 
 
 def _without_action(candidate: Candidate) -> Intervention:

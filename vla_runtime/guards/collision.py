@@ -10,7 +10,7 @@ from vla_runtime import limits
 from vla_runtime.guards.joint_limits import required
 from vla_runtime.guards.joints import present_joints, reach
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import scaled
+from vla_runtime.guards.poses import no_pose, scaled
 from vla_runtime.kinematics.serial_arm import SerialArm
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, GuardContext, Intervention, Verdict
@@ -55,7 +55,7 @@ class Collision:
         joints = present_joints(context)
         found = reach(self._arm, joints, action, context) if joints is not None else None
         if joints is None or found is None:
-            return None  # the guard of the joint limits holds
+            return no_pose(self.name)
         after = self._arm.clearances(found.joints, self._table_z)
         if (
             after.self_distance_m * self._share > self._self_m

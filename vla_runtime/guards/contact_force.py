@@ -38,6 +38,9 @@ class ContactForce:
             return None
         if robot.protective_stop is not None:
             return Intervention(self.name, Verdict.STOP, f"the robot stopped itself: {robot.protective_stop}")
+        if not math.isfinite(robot.peak_force_n + sum(robot.external_force)):
+            reason = f"force sensor says {robot.external_force} N, peak {robot.peak_force_n} N, expected finite numbers"
+            return Intervention(self.name, Verdict.STOP, reason)
         if robot.peak_force_n > self.stop_n:
             reason = f"contact force {robot.peak_force_n:.1f} N, at most {self.stop_n:g} N"
             return Intervention(self.name, Verdict.STOP, reason, None, robot.peak_force_n, self.stop_n, "N")

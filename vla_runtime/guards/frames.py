@@ -63,7 +63,7 @@ class Frames:
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge every camera's picture."""
         for camera, frame in context.frames.items():
-            if frame.brightness < self._min_brightness:
+            if not frame.brightness >= self._min_brightness:  # also when it is no number
                 reason = f"camera {camera} is black: brightness {frame.brightness:.1f}, at least {self._min_brightness:g}"
                 return Intervention(
                     self.name, Verdict.HOLD, reason, None, frame.brightness, self._min_brightness, "of 255"

@@ -111,7 +111,9 @@ class Motion:
         self._brake.synchronization = OTG.Synchronization.No
         self._brake.control_interface = OTG.ControlInterface.Velocity
         self._brake.target_velocity = [0.0] * 6
-        self._out = OTG.OutputParameter(6)
+        # Braking has an output of its own: Ruckig counts the target position that an output last had as passed through,
+        # and braking has none.
+        self._out, self._rest = OTG.OutputParameter(6), OTG.OutputParameter(6)
         self._regions: tuple[Region, ...] = ()
         self._last: tuple[tuple[Six, Moving, Pose], tuple[Leg, str]] | None = None
 
@@ -189,19 +191,19 @@ class Motion:
         asked.target_velocity = [
             min(max(v, -top), top) for v, top in zip(arrive_with, self.velocity, strict=True)
         ]
-        self._update(asked)
+        self._update(asked, self._out)
         in_time = self._out.trajectory.duration <= self.period_s + HARDLY
-        return self._finished_leg(delta if in_time else None, in_time=in_time)
+        return self._finished_leg(self._out, delta if in_time else None, in_time=in_time)
 
     def _braking(self, moving: Moving) -> Leg:
         """One period of coming to rest."""
         asked = self._brake
         asked.current_velocity, asked.current_acceleration = list(moving.velocity), list(moving.acceleration)
-        self._update(asked)
-        return self._finished_leg(None, in_time=False)
+        self._update(asked, self._rest)
+        return self._finished_leg(self._rest, None, in_time=False)
 
-    def _finished_leg(self, displacement: Six | None, *, in_time: bool) -> Leg:
-        out = self._out
+    def _finished_leg(self, out: Any, displacement: Six | None, *, in_time: bool) -> Leg:
+        """The leg in an output, and how it would come to rest."""
         extrema = out.trajectory.position_extrema
         low, high = [bound.min for bound in extrema], [bound.max for bound in extrema]
         end: Six = displacement or tuple(out.new_position)
@@ -210,17 +212,18 @@ class Motion:
         if not _at_rest(moving):
             asked = self._brake
             asked.current_velocity, asked.current_acceleration = out.new_velocity, out.new_acceleration
-            self._update(asked)
-            after = out.trajectory.position_extrema
+            self._update(asked, self._rest)
+            rest = self._rest.trajectory
+            after = rest.position_extrema
             low = [min(a, e + b.min) for a, e, b in zip(low, end, after, strict=True)]
             high = [max(a, e + b.max) for a, e, b in zip(high, end, after, strict=True)]
-            rest = out.trajectory.at_time(out.trajectory.duration)[0]
-            stop = [e + r for e, r in zip(end, rest, strict=True)]
-        sweep = Sweep(tuple(low), tuple(high), tuple(stop))  # type: ignore[arg-type]
+            stop = [e + r for e, r in zip(end, rest.at_time(rest.duration)[0], strict=True)]
+        braking = tuple(s - e for s, e in zip(stop, end, strict=True))
+        sweep = Sweep(tuple(low), tuple(high), tuple(stop), braking)  # type: ignore[arg-type]
         return Leg(end, moving, sweep, in_time)
 
-    def _update(self, asked: Any) -> None:
-        result = self._otg.update(asked, self._out)
+    def _update(self, asked: Any, out: Any) -> None:
+        result = self._otg.update(asked, out)
         if result.value < 0:
             raise ArithmeticError(f"no trajectory: {result.name} for {asked}")
 

@@ -65,9 +65,11 @@ class Orientation:
         allowed = self._allowed(pose[1])
         if self._excess(pose[1], (0.0, 0.0, 0.0))[0] + 2.0 * furthest <= 0.0:
             return None  # even all of it in the worst direction stays inside
+        later = sum(map(abs, sweep.braking[3:]))
         for turn in (*product(*zip(low, high, strict=True)), sweep.stop[3:]):
             excess, value, limit, what = self._excess(pose[1], turn)
-            if excess > allowed:
+            # Turns in two steps do not add up: what is turned by braking, later, may end by so much elsewhere.
+            if excess + later * sum(map(abs, turn)) > allowed:
                 return f"tool {what} would reach {value:.3f} rad, at most {limit:.3f} rad"
         return None
 

@@ -15,11 +15,13 @@ class Sweep:
     Attributes:
         low, high: Smallest and largest displacement on each axis: x, y, z [m], roll, pitch, yaw [rad].
         stop: Where it comes to rest if it brakes after this step, as a displacement.
+        braking: How much of that it does after this step.
     """
 
     low: Six
     high: Six
     stop: Six
+    braking: Six = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from vla_runtime import limits
 from vla_runtime.guards.joint_limits import required
 from vla_runtime.guards.joints import present_joints, reach
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import scaled
+from vla_runtime.guards.poses import no_pose, scaled
 from vla_runtime.kinematics.serial_arm import SerialArm
 from vla_runtime.types import Action, GuardContext, Intervention, Verdict
 
@@ -42,7 +42,7 @@ class Singularity:
         joints = present_joints(context)
         found = reach(self._arm, joints, action, context) if joints is not None else None
         if joints is None or found is None:
-            return None  # the guard of the joint limits holds
+            return no_pose(self.name)
         after = self._arm.condition_number(found.joints)
         if after <= self._slow:
             return None

@@ -30,6 +30,9 @@ class TrackingError:
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge what is measured against what was commanded."""
         since_s = self.remember(context, None)
+        if since_s is not None and not math.isfinite(self._worst(context)[0]):
+            reason = "where the robot is, or was told to be, is no finite number"
+            return Intervention(self.name, Verdict.STOP, reason)
         if since_s is None or context.now_s - since_s < self._duration_s:
             return None
         worst, limit, what, unit = self._worst(context)
@@ -54,6 +57,8 @@ class TrackingError:
             (abs(a - b) for a, b in zip(robot.commanded_joints, felt.joint_positions, strict=True)),
             default=0.0,
         )
+        if not math.isfinite(tool + sum(robot.commanded_joints) + sum(felt.joint_positions)):
+            return math.inf, self._max_m, "tool", "m"  # the largest of numbers that are none is any of them
         return max(
             (tool, self._max_m, "tool", "m"),
             (joint, self._max_rad, "a joint", "rad"),
