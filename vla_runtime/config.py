@@ -3,8 +3,8 @@
 A YAML key is a constructor parameter, and `_target_` names the class. Only classes of trusted packages are built.
 A policy may ask for two things that only the composition knows, by having a constructor parameter of that name:
 `action_spec` (the environment's) and `simulator` (the environment's simulator, which makes the policy privileged). A guard
-may ask for `spec` (the environment's action spec), `statistics` (the policy's) and `arm` (the robot's kinematics), a clock
-for `advance` (lets the world go on) and `seed` (of the episode).
+may ask for `spec` (the environment's action spec), `statistics` and `checkpoint_checksum` (the policy's) and `arm` (the
+robot's kinematics), a clock for `advance` (lets the world go on) and `seed` (of the episode).
 """
 
 import inspect
@@ -114,7 +114,8 @@ def build_runtime(config: DictConfig) -> Runtime:
     try:
         policy = _build(config.policy, **_asked_for(config.policy, _of(environment)))
         check_compatible(policy.action_spec, environment.action_spec)
-        settings = guard_settings(config, environment.action_spec, policy.unnormalizer)
+        checksum = policy.describe().get("checksum")
+        settings = guard_settings(config, environment.action_spec, policy.unnormalizer, checksum)
         check_robot_limits(settings["guards"], getattr(environment, "robot_limits", {}))
         return Runtime(
             environment=environment,
@@ -133,7 +134,9 @@ def build_runtime(config: DictConfig) -> Runtime:
         raise
 
 
-def guard_settings(config: DictConfig, spec: ActionSpec, unnormalizer: object) -> dict[str, Any]:
+def guard_settings(
+    config: DictConfig, spec: ActionSpec, unnormalizer: object, checkpoint_checksum: str | None = None
+) -> dict[str, Any]:
     """All that a chain of guards is made from, in plain values: a record's first line."""
     statistics = asdict(unnormalizer) if isinstance(unnormalizer, ActionStatistics) else None
     plain = OmegaConf.to_container(config)
@@ -143,6 +146,7 @@ def guard_settings(config: DictConfig, spec: ActionSpec, unnormalizer: object) -
         "arm": plain["arm"],
         "spec": asdict(spec),
         "statistics": statistics,
+        "checkpoint_checksum": checkpoint_checksum,
     }
 
 
@@ -160,6 +164,7 @@ def build_chain(settings: Mapping[str, Any]) -> GuardChain:
         "spec": spec,
         "statistics": statistics and ActionStatistics(**frozen(statistics)),
         "arm": build_arm(settings),
+        "checkpoint_checksum": settings["checkpoint_checksum"],
     }
     guards = {}
     for name, node in config.guards.items():

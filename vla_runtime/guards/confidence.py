@@ -27,6 +27,7 @@ class Confidence:
         threshold_nats: float | None = None,
         calibration: str | None = None,
         verdict: Literal["advisory", "hold"] = "advisory",
+        checkpoint_checksum: str | None = None,
     ) -> None:
         """Set the threshold, or say where it is.
 
@@ -35,6 +36,8 @@ class Confidence:
             threshold_nats: Mean entropy per token [nats]; None: from the calibration, or no judgement without one.
             calibration: File made by scripts/calibrate_confidence.py.
             verdict: "advisory" remarks, "hold" holds.
+            checkpoint_checksum: Of the policy's checkpoint, which must be the calibrated one; the composition root
+                passes it.
         """
         limits.count(self.name, 1, 1000, window_steps=window_steps)
         if verdict not in ("advisory", "hold"):
@@ -42,7 +45,7 @@ class Confidence:
         if threshold_nats is not None and calibration is not None:
             raise ConfigurationError("confidence: threshold_nats and calibration are both set; expected one")
         if calibration is not None:
-            threshold_nats = _calibrated(Path(calibration), window_steps)
+            threshold_nats = _calibrated(Path(calibration), window_steps, checkpoint_checksum)
         if threshold_nats is not None:
             limits.positive(self.name, threshold_nats=threshold_nats)
         self._window, self._threshold = window_steps, threshold_nats
@@ -70,10 +73,11 @@ class Confidence:
         return (*past, sum(tokens.entropies) / len(tokens.entropies))[-self._window :]
 
 
-def _calibrated(file: Path, window_steps: int) -> float:
+def _calibrated(file: Path, window_steps: int, checksum: str | None) -> float:
     try:
         content = json.loads(file.read_text())
         threshold, window = float(content["threshold_nats"]), int(content["window_steps"])
+        calibrated_for = str(content["checkpoint_checksum"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"confidence.calibration={file}: expected a file of scripts/calibrate_confidence.py ({error})"
@@ -81,5 +85,9 @@ def _calibrated(file: Path, window_steps: int) -> float:
     if window != window_steps:
         raise ConfigurationError(
             f"confidence.window_steps={window_steps}: {file} was calibrated with {window}"
+        )
+    if checksum is not None and calibrated_for != checksum:
+        raise ConfigurationError(
+            f"confidence.calibration={file} is for the checkpoint {calibrated_for}, this one is {checksum}"
         )
     return threshold

@@ -11,7 +11,6 @@ from vla_runtime.errors import ConfigurationError
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, ActionChunk, ActionTokens, NormalizedAction, Observation, Proposal
 
-
 MOST_STEPS = 100  # [steps] of a chunk
 
 

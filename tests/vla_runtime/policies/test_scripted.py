@@ -1,5 +1,7 @@
 """The expert's actions go the whole way of a model's; what tokens cost is a bin and no more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from vla_runtime.actions.openvla_tokenizer import OpenVLATokenizer
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.policies.baselines import RandomPolicy, ZeroPolicy
 from vla_runtime.policies.scripted import ScriptedPolicy
-from vla_runtime.types import ActionChunk, NormalizedAction, Observation
+from vla_runtime.types import Action, ActionChunk, NormalizedAction, Observation
 
 WANTED = (0.031, -0.05, 0.002, 0.0, 0.01, -0.2, 1.0)
 
@@ -20,8 +22,40 @@ def first_action(chunk: ActionChunk) -> NormalizedAction:
 
 
 class FixedExpert:
-    def act(self, simulator: object) -> np.ndarray:
+    """Remembers which actions it was told are on their way."""
+
+    pending: np.ndarray | None = None
+
+    def act(self, simulator: object, pending: np.ndarray) -> np.ndarray:
+        self.pending = pending
         return np.array(WANTED)
+
+    def plan(self, simulator: object, steps: int, pending: np.ndarray) -> np.ndarray:
+        self.pending = pending
+        return np.array([WANTED] * steps) * np.linspace(0.1, 1.0, steps)[:, np.newaxis]
+
+
+def test_a_chunk_has_an_action_for_each_step(observation: Observation) -> None:
+    chunk = ScriptedPolicy(FixedExpert(), object(), SPEC, chunk_steps=4).act(observation)
+    x = [proposal.action.values[0] for proposal in chunk.proposals if proposal.action]
+    assert len(x) == 4
+    assert x == sorted(x, reverse=x[0] > x[-1])
+
+
+def test_the_expert_is_told_what_is_on_its_way(observation: Observation) -> None:
+    expert = FixedExpert()
+    policy = ScriptedPolicy(expert, object(), SPEC)
+    policy.act(observation)
+    assert expert.pending is not None
+    assert expert.pending.shape == (0, 7)
+    policy.act(replace(observation, pending=(Action(tuple(WANTED)), Action(tuple(WANTED)))))
+    assert expert.pending.tolist() == [list(WANTED), list(WANTED)]
+
+
+@pytest.mark.parametrize("steps", [0, 101])
+def test_a_senseless_chunk_is_refused(steps: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"policy.chunk_steps={steps}"):
+        ScriptedPolicy(FixedExpert(), object(), SPEC, chunk_steps=steps)
 
 
 @pytest.mark.parametrize("tokenizer", [None, OpenVLATokenizer()])
