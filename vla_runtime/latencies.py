@@ -49,12 +49,13 @@ class LognormalLatency:
         """
         _checked("median_s", median_s)
         _checked("p99_s", p99_s)
+        _checked("p99_s", p99_s)
         if not 0.0 < median_s <= p99_s:
             raise ConfigurationError(
                 f"latency: median_s={median_s}, p99_s={p99_s}: expected 0 < median_s <= p99_s"
             )
-        if not 0.0 <= spike_share <= 1.0:
-            raise ConfigurationError(f"latency.spike_share={spike_share}: expected from 0 to 1")
+        if not isinstance(spike_share, (int, float)) or not 0.0 <= spike_share <= 1.0:  # pyright: ignore[reportUnnecessaryIsInstance] it comes from YAML
+            raise ConfigurationError(f"latency.spike_share={spike_share!r}: expected from 0 to 1")
         self._median_s = median_s
         self._sigma = math.log(p99_s / median_s) / P99_SIGMAS
         self._spike_share, self._spike_s = spike_share, _checked("spike_s", spike_s)

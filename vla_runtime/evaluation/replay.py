@@ -56,6 +56,8 @@ def read_record(path: Path) -> tuple[Line, list[Line]]:
         text = path.read_text()
     except OSError as error:
         raise InvalidRecord(f"record {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRecord(f"record {path}: not a text file ({error})") from error
     lines = list(_checked(path, text.splitlines(), complete=text.endswith("\n")))
     if not lines or lines[0].get("format") != FORMAT:
         raise InvalidRecord(f"record {path}: expected a first line with format {FORMAT!r}")
@@ -102,33 +104,43 @@ def _candidate(line: Line) -> Candidate:
     action = _action(line["action"])
     tokens = _tokens(line)
     proposal = Proposal(None, tokens) if tokens or line["refused"] else None
-    return Candidate(action, proposal, line["planned_from_s"], line["reason"], line["give_up"])
+    return Candidate(action, proposal, _number(line["planned_from_s"]), line["reason"], line["give_up"])
 
 
 def _context(line: Line, memory: Mapping[str, Any]) -> GuardContext:
     felt = None
     if line["end_effector_pose"] is not None:
-        joints, pose = tuple(line["joint_positions"]), tuple(line["end_effector_pose"])
-        felt = Proprioception(joints, pose, line["gripper_opening"])
-    observation = Observation({}, felt, "", line["capture_time_s"], line["step"], _robot(line["robot"]))
+        joints, pose = _number(line["joint_positions"]), _number(line["end_effector_pose"])
+        felt = Proprioception(joints, pose, _number(line["gripper_opening"]))
+    captured_s = _number(line["capture_time_s"])
+    observation = Observation({}, felt, "", captured_s, line["step"], _robot(line["robot"]))
     hold = _action(line["hold"])
     assert hold is not None
-    frames = {name: FrameFacts(digest, brightness) for name, (digest, brightness) in line["frames"].items()}
-    return GuardContext(observation, line["now_s"], _tokens(line), hold, frames, memory)
+    frames = {
+        name: FrameFacts(digest, _number(brightness)) for name, (digest, brightness) in line["frames"].items()
+    }
+    return GuardContext(observation, _number(line["now_s"]), _tokens(line), hold, frames, memory)
 
 
 def _robot(content: Line | None) -> RobotState | None:
     if content is None:
         return None
+    texts = ("protective_stop",)
     values: dict[str, Any] = {field.name: content[field.name] for field in fields(RobotState)}
-    return RobotState(**frozen(values))
+    return RobotState(**{key: value if key in texts else _number(value) for key, value in values.items()})
 
 
 def _tokens(line: Line) -> ActionTokens | None:
     if line["token_ids"] is None:
         return None
-    entropies = line["token_entropies"]
-    return ActionTokens(tuple(line["token_ids"]), None, tuple(entropies) if entropies is not None else None)
+    return ActionTokens(tuple(line["token_ids"]), None, _number(line["token_entropies"]))
+
+
+def _number(value: Any) -> Any:
+    """A number, or a list of them as a tuple; those that are not finite were written as strings."""
+    if isinstance(value, list):
+        return tuple(map(_number, value))
+    return float(value) if isinstance(value, str) else value
 
 
 def _action(values: list[float | str] | None) -> Action | None:

@@ -50,8 +50,9 @@ class Supervisor:
             return Judgement(Verdict.STOP, hold, (_still_stopped(self.latched),))
         judgement = self.chain.fold(candidate, context)
         if judgement.verdict is not Verdict.STOP and not self._written(context, candidate, judgement):
-            judgement = self.chain.fold(Candidate(None, candidate.proposal, reason=NO_RECORD), context)
-        elif judgement.verdict is Verdict.STOP:
+            candidate = Candidate(None, candidate.proposal, reason=NO_RECORD)
+            judgement = self.chain.fold(candidate, context)
+        if judgement.verdict is Verdict.STOP:
             self._written(context, candidate, judgement)
             self.latched = judgement.interventions[-1].reason or "STOP"
         self._memory = self.chain.remember(context, judgement)
@@ -69,7 +70,7 @@ class Supervisor:
         try:
             if self._write is not None:
                 self._write(context, candidate, judgement)
-        except (OSError, ValueError):  # a full disk, or numbers that are not finite
+        except (OSError, ValueError, TypeError):  # a full disk, or values that are not plain
             return False
         return True
 

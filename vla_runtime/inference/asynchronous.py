@@ -21,6 +21,7 @@ from vla_runtime.inference.workers import Finished, HeldBack, Threaded, Worker
 from vla_runtime.interfaces import Clock, Policy
 from vla_runtime.types import Action, Candidate, Observation, Proposal
 
+TOO_LATE_BEFORE_ERROR = 3  # chunks in a row that are over when they come: not a spike, nor a warm-up
 ALIGNMENTS = ("anchored", "roll_forward", "naive", "drop_late_deltas")
 Alignment = Literal["anchored", "roll_forward", "naive", "drop_late_deltas"]
 
@@ -93,6 +94,8 @@ class AsynchronousInference:
         self._started_s = -math.inf
         self._last: Action | None = None
         self._missing_since_s: float | None = None
+        self._too_late = 0
+        self._refused: Candidate | None = None
 
     def propose(self, observation: Observation) -> Candidate:
         """What to do in this control period."""
@@ -102,10 +105,14 @@ class AsynchronousInference:
         if self._due(now_s):
             self._start(observation, here, now_s)
             self._collect(here, now_s)
+        self._forget(now_s)
         candidate = self._planned(now_s, here)
         if candidate is None:
             if self._missing_since_s is None:
                 self._missing_since_s = now_s
+            refused, self._refused = self._refused, None
+            if refused is not None:
+                return refused  # once; then the ladder goes on
             return self._ladder.rung(self._last, now_s - self._missing_since_s, self._period_s)
         self._missing_since_s = None
         self._last = candidate.action or self._last
@@ -156,12 +163,15 @@ class AsynchronousInference:
             return
         self._delay.add(finished.latency_s)
         plan = self._plan(finished, now_s)
+        self._refused = _refusal(finished)
         if plan is not None:
-            self._plans = [*self._plans, plan][-self._kept :]
+            self._plans = [*self._plans, plan]
 
     def _plan(self, finished: Finished, now_s: float) -> Plan | None:
         seen = finished.observation
         deltas = self._deltas(finished)
+        if not deltas:
+            return None
         if self._alignment in ("naive", "drop_late_deltas"):
             late = round((now_s - seen.capture_time_s) / self._period_s)
             first = late if self._alignment == "drop_late_deltas" else 0
@@ -177,12 +187,23 @@ class AsynchronousInference:
             anchor = anchor.after(action)
         if self._alignment == "roll_forward":
             begins_s = max(begins_s, now_s)  # later than expected: its actions are played from now on
-        elif finished.latency_s >= len(deltas) * self._period_s and self._period_s > 0.0:
-            raise ConfigurationError(
-                f"inference: a chunk of {len(deltas)} actions lasts {len(deltas) * self._period_s:.2f} s, and an inference "
-                f"took {finished.latency_s:.2f} s; expected longer chunks, or alignment roll_forward"
-            )
+        elif self._over_already(finished, len(deltas)):
+            return None
         return anchored(deltas, anchor, seen.capture_time_s, begins_s, self._spec)
+
+    def _over_already(self, finished: Finished, count: int) -> bool:
+        """Whether a chunk's time has passed when it comes. When that is the rule, the configuration is wrong."""
+        length_s = count * self._period_s
+        if finished.latency_s < length_s:
+            self._too_late = 0
+            return False
+        self._too_late += 1
+        if self._too_late >= TOO_LATE_BEFORE_ERROR:
+            raise ConfigurationError(
+                f"inference: a chunk of {count} actions lasts {length_s:.2f} s, and an inference took "
+                f"{finished.latency_s:.2f} s; expected longer chunks, or alignment roll_forward"
+            )
+        return True
 
     def _deltas(self, finished: Finished) -> list[tuple[Action, Proposal]]:
         """The chunk in physical units, up to the first proposal without an action."""
@@ -195,25 +216,37 @@ class AsynchronousInference:
 
     # ----------------------------------------------------------------------------------------------- playing
 
-    def _planned(self, now_s: float, here: WayPoint | None) -> Candidate | None:
-        """The action of the newest plan that has one for this period, or of several averaged."""
-        valid = [plan for plan in self._plans if plan.remaining_s(now_s) > 1e-9]
-        if self._kept > 1:
-            found = self._averaged(valid, now_s, here)
-            return Candidate(*found, valid[-1].planned_from_s) if found else None
-        for plan in reversed(valid):
-            action = plan.action(now_s, here)
-            if action is not None:
-                return Candidate(*action, plan.planned_from_s)
-        return None
+    def _forget(self, now_s: float) -> None:
+        """Keep the newest plans that have begun, and those that are still to begin."""
+        begun = [plan for plan in self._plans if plan.has_begun(now_s)]
+        over = begun[: -self._kept]
+        self._plans = [plan for plan in self._plans if not any(plan is old for old in over)]
 
-    def _averaged(
-        self, plans: list[Plan], now_s: float, here: WayPoint | None
-    ) -> tuple[Action, Proposal] | None:
-        found = [plan.way_point(now_s) for plan in plans if isinstance(plan, AnchoredPlan)]
-        points = [point for point in found if point is not None]
+    def _planned(self, now_s: float, here: WayPoint | None) -> Candidate | None:
+        """The action of the newest plan that has begun, or of several averaged."""
+        begun = [plan for plan in self._plans if plan.has_begun(now_s)][-self._kept :]
+        if self._kept > 1:
+            return self._averaged(begun, now_s, here)
+        action = begun[-1].action(now_s, here) if begun else None
+        return Candidate(*action, begun[-1].planned_from_s) if action else None
+
+    def _averaged(self, plans: list[Plan], now_s: float, here: WayPoint | None) -> Candidate | None:
+        found = [(plan, plan.way_point(now_s)) for plan in plans if isinstance(plan, AnchoredPlan)]
+        points = [(plan, *point) for plan, point in found if point is not None]
         if not points or here is None:
             return None
         weights = [math.exp(-self._decay * k) for k in range(len(points))]
-        target = averaged([point for point, _ in points], weights)
-        return target.from_here(here, self._spec), points[-1][1]
+        target = averaged([point for _, point, _ in points], weights)
+        newest, _, proposal = points[-1]
+        return Candidate(target.from_here(here, self._spec), proposal, newest.planned_from_s)
+
+
+def _refusal(finished: Finished) -> Candidate | None:
+    """What is said when a chunk begins without an action, or has none."""
+    first = (
+        finished.chunk.proposals[0] if finished.chunk.proposals else Proposal(None, refusal="an empty chunk")
+    )
+    if first.action is not None:
+        return None
+    seen_s = finished.observation.capture_time_s
+    return Candidate(None, first, seen_s, first.refusal or "no action")

@@ -69,6 +69,10 @@ class Plan(Protocol):
         """When the observation was taken [s]."""
         ...
 
+    def has_begun(self, now_s: float) -> bool:
+        """Whether its first period has."""
+        ...
+
     def action(self, now_s: float, here: WayPoint | None) -> tuple[Action, Proposal] | None:
         """The delta for the period that begins now, and where it comes from; None when the plan is over."""
         ...
@@ -93,6 +97,10 @@ class RawPlan:
     planned_from_s: float
     period_s: float
     next: int = 0
+
+    def has_begun(self, now_s: float) -> bool:
+        """Always: it begins when it comes."""
+        return True
 
     def action(self, now_s: float, here: WayPoint | None) -> tuple[Action, Proposal] | None:
         """The next delta."""
@@ -121,6 +129,10 @@ class AnchoredPlan:
     planned_from_s: float
     begins_s: float
     spec: ActionSpec
+
+    def has_begun(self, now_s: float) -> bool:
+        """Whether its first period has."""
+        return (now_s - self.begins_s) * self.spec.control_hz + ON_TIME >= 0.0
 
     def way_point(self, now_s: float) -> tuple[WayPoint, Proposal] | None:
         """Where to be at the end of the period that begins now."""

@@ -66,7 +66,7 @@ def chained(before: str, text: str) -> str:
 def step_as_json(context: GuardContext, candidate: Candidate, judgement: Judgement) -> dict[str, Any]:
     """One step as plain values; numbers that are not finite become strings, which JSON has no numbers for."""
     seen, felt = context.observation, context.observation.proprioception
-    return {
+    content = {
         "step": seen.step,
         "now_s": context.now_s,
         "capture_time_s": seen.capture_time_s,
@@ -87,6 +87,7 @@ def step_as_json(context: GuardContext, candidate: Candidate, judgement: Judgeme
         "executed": numbers(judgement.action),
         "interventions": [intervention_as_json(why) for why in judgement.interventions],
     }
+    return {key: _plain(value) for key, value in content.items()}
 
 
 def intervention_as_json(why: Intervention) -> dict[str, Any]:
@@ -105,11 +106,18 @@ def intervention_as_json(why: Intervention) -> dict[str, Any]:
 
 def numbers(action: Action | None) -> list[float | str] | None:
     """An action's values; what is not finite as a string."""
-    return None if action is None else [_plain(value) for value in action.values]  # type: ignore[misc]
+    return None if action is None else [_plain(value) for value in action.values]
 
 
-def _plain(value: float | None) -> float | str | None:
-    return value if value is None or math.isfinite(value) else str(value)
+def _plain(value: Any) -> Any:
+    """The same with strings for numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
 
 
 def _robot(robot: RobotState | None) -> dict[str, Any] | None:
