@@ -108,6 +108,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _motion(arm: Any, steps: int) -> Iterator[tuple[Candidate, Observation]]:
     """What an engine wants and what is seen, along a smooth way round the workspace."""
+    joints = HOME
+    (x, y, z), quaternion = arm.tool_pose(joints)
     image = np.full((224, 224, 3), 100, np.uint8)
     for step in range(steps):
         if step % ROUND_STEPS == 0:  # closed for the tool, but the elbow of a redundant arm would drift

@@ -31,7 +31,7 @@ from vla_runtime.evaluation.rollout import Runtime
 from vla_runtime.guards.chain import GuardChain
 from vla_runtime.guards.supervisor import Supervisor
 from vla_runtime.interfaces import Clock
-from vla_runtime.limits import unit_of
+from vla_runtime.limits import interval, unit_of
 from vla_runtime.specs import ActionSpec, check_compatible
 
 TRUSTED_PACKAGES = ("vla_runtime", "sim")
@@ -193,11 +193,12 @@ def check_robot_limits(guards: Mapping[str, Any], robot: Mapping[str, Any]) -> N
             continue
         unit = unit_of(limit)[0]
         if isinstance(allowed, Sequence):
-            if value[0] < allowed[0] or value[1] > allowed[1]:
+            low, high = interval(f"guards.{guard}", limit, value)
+            if low < allowed[0] or high > allowed[1]:
                 raise ConfigurationError(
                     f"guards.{key}={list(value)} is looser than the robot's own limit; expected within {list(allowed)} [{unit}]"
                 )
-        elif value > allowed:
+        elif isinstance(value, (int, float)) and value > allowed:
             raise ConfigurationError(
                 f"guards.{key}={value} is looser than the robot's own limit; expected at most {allowed:g} [{unit}]"
             )
@@ -229,8 +230,12 @@ def _of(environment: Any) -> dict[str, Any]:
 
 
 def _check_limits_are_there(name: str, node: DictConfig, given: Mapping[str, Any]) -> None:
-    """Refuse a guard whose YAML leaves a limit out."""
+    """Refuse a guard whose YAML leaves a limit out, or has one that there is not."""
     parameters = list(inspect.signature(get_class(node["_target_"]).__init__).parameters.values())[1:]
+    known = [parameter.name for parameter in parameters if parameter.name not in given]
+    for key in node:
+        if key != "_target_" and key not in known:
+            raise ConfigurationError(_unknown("key", str(key), sorted(known), f" in guards.{name}"))
     for parameter in parameters:
         there = parameter.name in node or parameter.name in given
         if not there and parameter.default is inspect.Parameter.empty:

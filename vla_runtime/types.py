@@ -203,7 +203,7 @@ class FrameFacts:
     """What guards know of a camera's picture.
 
     Attributes:
-        digest: Equal pictures have equal digests.
+        digest: Equal pictures have equal digests; it runs over a part of the rows.
         brightness: Mean over a grid of pixels, 0 to 255.
     """
 

@@ -1,8 +1,8 @@
 """Folds guards into one: each sees what the one before it let through; the most severe verdict counts."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any, final
 
 from vla_runtime.errors import ConfigurationError
@@ -39,6 +39,7 @@ class GuardChain:
         every: list[Guard] = [Finite(spec), *guards.values(), WithinSpec(spec)]
         self._count = len(spec.axes)
         self.guards: tuple[Guard, ...] = tuple(sorted(every, key=_rank))
+        self._remembering = tuple(guard for guard in self.guards if hasattr(guard, "remember"))
         names = [guard.name for guard in self.guards]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
@@ -59,13 +60,20 @@ class GuardChain:
             reason = f"the environment's hold action is {context.hold.values}, expected {self._count} finite numbers"
             interventions.append(Intervention("hold", Verdict.STOP, reason))
             verdict = Verdict.STOP
-        for guard in () if verdict is Verdict.STOP else self.guards:
-            answer = self._answer(guard, action, context)
+        interventions += self._forgotten(context)
+        if interventions and interventions[-1].verdict is Verdict.STOP:
+            return Judgement(Verdict.STOP, action, tuple(interventions))
+        for guard in self.guards:
+            try:
+                answer = guard.check(action, context)
+            except Exception as error:  # noqa: BLE001 a broken guard must not let anything through, whatever broke
+                answer = _failed(guard, f"{type(error).__name__}: {error}")
             if answer is None:
                 continue
+            answer = self._sound(guard, answer)
             interventions.append(replace(answer, before=action))
             verdict = max(verdict, answer.verdict)
-            if answer.verdict is Verdict.STOP:
+            if verdict is Verdict.STOP:
                 break
             if answer.verdict is Verdict.HOLD:
                 action = context.hold
@@ -74,26 +82,29 @@ class GuardChain:
         return Judgement(verdict, action, tuple(interventions))
 
     def remember(self, context: GuardContext, judgement: Judgement) -> Mapping[str, Any]:
-        """What each guard wants to know of this step at the next one."""
-        return {
-            guard.name: _remembered(guard, context, judgement)
-            for guard in self.guards
-            if hasattr(guard, "remember")
-        }
+        """What each guard wants to know of this step at the next one. A guard that fails to say stops the robot there."""
+        memory: dict[str, Any] = {}
+        for guard in self._remembering:
+            try:
+                memory[guard.name] = guard.remember(context, judgement)  # type: ignore[attr-defined]
+            except Exception as error:  # noqa: BLE001 see above
+                memory[guard.name] = Forgotten(f"{type(error).__name__}: {error}")
+        return memory
 
     def _is_action(self, action: Action) -> bool:
-        return len(action.values) == self._count and all(map(math.isfinite, action.values))
+        return len(action.values) == self._count and all(map(isfinite, action.values))
 
-    def _answer(self, guard: Guard, action: Action, context: GuardContext) -> Intervention | None:
-        """A guard's answer; a guard that fails stops the robot."""
-        forgotten = context.memory.get(guard.name)
-        if isinstance(forgotten, Forgotten):
-            return _failed(guard, forgotten.why)
-        try:
-            answer = guard.check(action, context)
-        except Exception as error:  # noqa: BLE001 a broken guard must not let anything through, whatever broke
-            return _failed(guard, f"{type(error).__name__}: {error}")
-        if answer is None or answer.verdict is not Verdict.CLAMP:
+    def _forgotten(self, context: GuardContext) -> list[Intervention]:
+        """STOP for the first guard that could not say what it wants to remember."""
+        for guard in self._remembering:
+            memory = context.memory.get(guard.name)
+            if isinstance(memory, Forgotten):
+                return [_failed(guard, memory.why)]
+        return []
+
+    def _sound(self, guard: Guard, answer: Intervention) -> Intervention:
+        """The answer, if what it lets through is an action."""
+        if answer.verdict is not Verdict.CLAMP:
             return answer
         if answer.action is None:
             return _failed(guard, "CLAMP without an action")
@@ -108,14 +119,6 @@ def _rank(guard: Guard) -> Rank:
 
 def _failed(guard: Guard, why: str) -> Intervention:
     return Intervention(guard.name, Verdict.STOP, f"guard {guard.name} failed: {why}")
-
-
-def _remembered(guard: Guard, context: GuardContext, judgement: Judgement) -> Any:
-    """What a guard wants to know at the next step; when it fails, it stops the robot there."""
-    try:
-        return guard.remember(context, judgement)  # type: ignore[attr-defined]
-    except Exception as error:  # noqa: BLE001 see above
-        return Forgotten(f"{type(error).__name__}: {error}")
 
 
 def _without_action(candidate: Candidate) -> Intervention:

@@ -1,7 +1,6 @@
 """A policy that is corrected all the time, or that trembles, does not know what it does: hold, and ask a person."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import final
 
 from vla_runtime import limits
@@ -17,11 +16,13 @@ class Recent:
 
     Attributes:
         touched: Whether guards intervened in each.
-        deltas: What was let through for x, y, z in each [m].
+        heading: Last direction along x, y, z of what was let through: 1, -1, or 0 before the first.
+        flipped: Which axes changed their direction in each: the sum of 1 for x, 2 for y, 4 for z.
     """
 
     touched: tuple[bool, ...] = ()
-    deltas: tuple[tuple[float, ...], ...] = ()
+    heading: tuple[int, ...] = (0, 0, 0)
+    flipped: tuple[int, ...] = ()
 
 
 @final
@@ -58,12 +59,14 @@ class Dwell:
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the last steps."""
         recent: Recent = context.memory.get(self.name, Recent())
-        share = sum(recent.touched) / self._window
+        share = recent.touched.count(True) / self._window
         if len(recent.touched) == self._window and share > self._max_share:
             reason = f"{share:.0%} of the last {self._window} steps were touched by guards, at most {self._max_share:.0%}: ask the operator"
             return Intervention(self.name, Verdict.HOLD, reason, None, share, self._max_share, "share")
+        if not any(recent.flipped):
+            return None
         for axis in range(3):
-            flips = self._flips([delta[axis] for delta in recent.deltas])
+            flips = sum(mask >> axis & 1 for mask in recent.flipped)
             if flips > self._max_flips:
                 reason = f"{AXES[axis]} changed its direction {flips} times in {self._flip_window} steps, at most {self._max_flips}: ask the operator"
                 value, limit = float(flips), float(self._max_flips)
@@ -73,11 +76,15 @@ class Dwell:
     def remember(self, context: GuardContext, judgement: Judgement) -> Recent:
         """The last steps and this one."""
         recent: Recent = context.memory.get(self.name, Recent())
+        heading, flipped = list(recent.heading), 0
+        for axis in range(3):
+            delta = judgement.action.values[axis]
+            if abs(delta) >= self._flip_step_m:
+                now = 1 if delta > 0.0 else -1
+                flipped |= (heading[axis] * now < 0) << axis
+                heading[axis] = now
         return Recent(
             (*recent.touched, bool(judgement.touched_by))[-self._window :],
-            (*recent.deltas, judgement.action.values[:3])[-self._flip_window :],
+            tuple(heading),
+            (*recent.flipped, flipped)[-self._flip_window :],
         )
-
-    def _flips(self, deltas: list[float]) -> int:
-        signs = [delta > 0.0 for delta in deltas if abs(delta) >= self._flip_step_m]
-        return sum(a != b for a, b in pairwise(signs))

@@ -16,13 +16,14 @@ from vla_runtime import limits
 from vla_runtime.guards.order import Rank
 from vla_runtime.types import Action, FrameFacts, GuardContext, Image, Intervention, Judgement, Verdict
 
+ROW_PX = 4  # [px] every fourth row is compared: a new picture differs in all of them, by its noise alone
 GRID_PX = 16  # [px] between the pixels that brightness is measured on
 
 
 def facts(image: Image) -> FrameFacts:
     """What guards know of a picture."""
-    whole: Any = np.ascontiguousarray(image)
-    return FrameFacts(zlib.crc32(whole), float(image[::GRID_PX, ::GRID_PX].mean()))
+    rows: Any = np.ascontiguousarray(image[::ROW_PX])
+    return FrameFacts(zlib.crc32(rows), float(image[::GRID_PX, ::GRID_PX].mean()))
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class KeepOut:
 
     def forbids(self, pose: Pose, sweep: Sweep) -> str | None:
         """Why a sweep is not allowed."""
+        if not self.zones:
+            return None
         position, quaternion = pose
         turned = 2.0 * sum(max(-low, high) for low, high in zip(sweep.low[3:], sweep.high[3:], strict=True))
         moved = sum(max(-low, high) for low, high in zip(sweep.low[:3], sweep.high[:3], strict=True))

@@ -51,8 +51,10 @@ class Orientation:
         if pose is None:
             return no_pose(self.name)
         turn = action.values[3:6]
+        if self._worse(pose[1])[0] + 2.0 * sum(map(abs, turn)) <= 0.0:
+            return None  # however the turn goes, it stays inside
         excess, value, limit, what = self._excess(pose[1], turn)
-        if excess <= self._allowed(pose[1]):
+        if excess <= 0.0 or excess <= self._allowed(pose[1]):
             return None
         reason = f"tool {what} {value:.3f} rad, at most {limit:.3f} rad"
         smaller = scaled(action, 1.0, self._allowed_share(pose[1], turn))
@@ -61,10 +63,11 @@ class Orientation:
     def forbids(self, pose: Pose, sweep: Sweep) -> str | None:
         """Why a sweep is not allowed."""
         low, high = sweep.low[3:], sweep.high[3:]
-        furthest = sum(max(-a, b) for a, b in zip(low, high, strict=True))
-        allowed = self._allowed(pose[1])
-        if self._excess(pose[1], (0.0, 0.0, 0.0))[0] + 2.0 * furthest <= 0.0:
+        furthest = sum(map(max, map(abs, low), map(abs, high)))
+        now = self._worse(pose[1])[0]
+        if now + 2.0 * furthest <= 0.0:
             return None  # even all of it in the worst direction stays inside
+        allowed = max(now, 0.0) + ROUNDING_RAD
         later = sum(map(abs, sweep.braking[3:]))
         for turn in (*product(*zip(low, high, strict=True)), sweep.stop[3:]):
             excess, value, limit, what = self._excess(pose[1], turn)
@@ -75,17 +78,21 @@ class Orientation:
 
     def _allowed(self, quaternion: Quaternion) -> float:
         """Excess that is allowed: none; outside the limits, not more than now."""
-        return max(self._excess(quaternion, (0.0, 0.0, 0.0))[0], 0.0) + ROUNDING_RAD
+        return max(self._worse(quaternion)[0], 0.0) + ROUNDING_RAD
 
     def _excess(self, quaternion: Quaternion, turn: tuple[float, ...]) -> tuple[float, float, float, str]:
         """By how much the worse of tilt and heading is over its limit after a turn: excess, value, limit, name."""
         roll, pitch, yaw = turn
-        after = normalized(multiply(quaternion_from_rpy((roll, pitch, yaw)), quaternion))
-        tilt, heading = tilt_rad(after), heading_rad(after)
-        return max(
-            (tilt - self.max_tilt_rad, tilt, self.max_tilt_rad, "tilt"),
-            (abs(heading) - self.max_heading_rad, heading, self.max_heading_rad, "heading"),
-        )
+        return self._worse(normalized(multiply(quaternion_from_rpy((roll, pitch, yaw)), quaternion)))
+
+    def _worse(self, quaternion: Quaternion) -> tuple[float, float, float, str]:
+        """Excess, value, limit and name of the one of tilt and heading that is further over its limit."""
+        tilt, heading = tilt_rad(quaternion), heading_rad(quaternion)
+        over_tilt, over_heading = tilt - self.max_tilt_rad, abs(heading) - self.max_heading_rad
+        # Written so that what is no number counts as over the limit.
+        if not over_tilt <= over_heading:
+            return over_tilt, tilt, self.max_tilt_rad, "tilt"
+        return over_heading, heading, self.max_heading_rad, "heading"
 
     def _allowed_share(self, quaternion: Quaternion, turn: tuple[float, ...]) -> float:
         """The largest share of a turn, to 1 in 4096, that is allowed."""

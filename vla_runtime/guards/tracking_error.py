@@ -1,6 +1,7 @@
 """The robot must be about where it was told to be."""
 
 import math
+from operator import sub
 from typing import final
 
 from vla_runtime import limits
@@ -26,6 +27,7 @@ class TrackingError:
         limits.positive(self.name, max_error_m=max_error_m, max_error_rad=max_error_rad)
         limits.within(self.name, 0.0, 60.0, duration_s=duration_s)
         self._max_m, self._max_rad, self._duration_s = max_error_m, max_error_rad, duration_s
+        self._last: tuple[GuardContext, tuple[float, float, str, str]] | None = None
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge what is measured against what was commanded."""
@@ -48,19 +50,24 @@ class TrackingError:
         return context.now_s if since_s is None else since_s
 
     def _worst(self, context: GuardContext) -> tuple[float, float, str, str]:
-        """The error that is largest beside its limit: value, limit, what it is of, unit."""
+        """The error that is largest beside its limit: value, limit, what it is of, unit. It is asked twice a step."""
+        if self._last is None or self._last[0] is not context:
+            self._last = (context, self._compared(context))
+        return self._last[1]
+
+    def _compared(self, context: GuardContext) -> tuple[float, float, str, str]:
         robot, felt = context.observation.robot, context.observation.proprioception
         if robot is None or felt is None:
             return 0.0, self._max_m, "tool", "m"
         tool = math.dist(robot.commanded_pose[:3], felt.end_effector_pose[:3])
-        joint = max(
-            (abs(a - b) for a, b in zip(robot.commanded_joints, felt.joint_positions, strict=True)),
-            default=0.0,
-        )
-        if not math.isfinite(tool + sum(robot.commanded_joints) + sum(felt.joint_positions)):
+        errors = tuple(map(abs, map(sub, robot.commanded_joints, felt.joint_positions)))
+        joint = max(errors, default=0.0)
+        if not math.isfinite(tool + sum(errors)):
             return math.inf, self._max_m, "tool", "m"  # the largest of numbers that are none is any of them
-        return max(
-            (tool, self._max_m, "tool", "m"),
-            (joint, self._max_rad, "a joint", "rad"),
-            key=lambda error: error[0] / error[1],
-        )
+        if len(robot.commanded_joints) != len(felt.joint_positions):
+            raise ValueError(
+                f"{len(robot.commanded_joints)} commanded joints, {len(felt.joint_positions)} measured"
+            )
+        if tool * self._max_rad > joint * self._max_m:
+            return tool, self._max_m, "tool", "m"
+        return (joint, self._max_rad, "a joint", "rad") if joint > 0.0 else (tool, self._max_m, "tool", "m")

@@ -8,7 +8,6 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, final
@@ -19,6 +18,7 @@ from vla_runtime.types import Action, Candidate, GuardContext, Intervention, Jud
 FILE_NAME = "guards.jsonl"
 FORMAT = "vla-runtime guard record 1"
 DIGEST_BYTES = 8
+ENCODE = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 NO_DIGEST = "0" * 2 * DIGEST_BYTES
 
 
@@ -47,7 +47,10 @@ class GuardRecord:
             os.close(file)
 
     def _append(self, content: Mapping[str, Any]) -> None:
-        text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+        try:
+            text = ENCODE(content)
+        except ValueError:  # a number that is not finite: rare, so it is not looked for beforehand
+            text = ENCODE(_plain(content))
         digest = chained(self._digest, text)
         line = f'{text[:-1]},"digest":"{digest}"}}\n'.encode()
         if self._broken:
@@ -64,9 +67,9 @@ def chained(before: str, text: str) -> str:
 
 
 def step_as_json(context: GuardContext, candidate: Candidate, judgement: Judgement) -> dict[str, Any]:
-    """One step as plain values; numbers that are not finite become strings, which JSON has no numbers for."""
+    """One step as plain values. Numbers that are not finite will become strings, which JSON has no numbers for."""
     seen, felt = context.observation, context.observation.proprioception
-    content = {
+    return {
         "step": seen.step,
         "now_s": context.now_s,
         "capture_time_s": seen.capture_time_s,
@@ -87,7 +90,6 @@ def step_as_json(context: GuardContext, candidate: Candidate, judgement: Judgeme
         "executed": numbers(judgement.action),
         "interventions": [intervention_as_json(why) for why in judgement.interventions],
     }
-    return {key: _plain(value) for key, value in content.items()}
 
 
 def intervention_as_json(why: Intervention) -> dict[str, Any]:
@@ -121,4 +123,4 @@ def _plain(value: Any) -> Any:
 
 
 def _robot(robot: RobotState | None) -> dict[str, Any] | None:
-    return None if robot is None else asdict(robot)
+    return None if robot is None else vars(robot)
