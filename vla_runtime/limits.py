@@ -90,6 +90,8 @@ def interval(owner: str, name: str, value: Any) -> tuple[float, float]:
 
 def box(owner: str, sides: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
     """The three intervals of a box: x_m, y_m and z_m."""
+    if not isinstance(sides, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] it comes from YAML
+        raise ConfigurationError(f"{owner}={sides!r}: expected x_m, y_m and z_m")
     wrong = sorted(set(sides) ^ {"x_m", "y_m", "z_m"})
     if wrong:
         raise ConfigurationError(f"{owner}: {wrong[0]} is missing or unknown; expected x_m, y_m and z_m")

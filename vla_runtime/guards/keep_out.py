@@ -6,7 +6,7 @@ which is a little more than they really pass through.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, final
+from typing import Any, cast, final
 
 from vla_runtime import limits
 from vla_runtime.actions.rotations import rotate
@@ -45,9 +45,9 @@ class KeepOut:
             name: limits.box(f"keep_out.zones.{name}", sides) for name, sides in zones.items()
         }
         for name, sphere in spheres.items():
-            if len(sphere) != 4 or not all(map(math.isfinite, sphere)) or sphere[3] <= 0.0:
+            if not _is_sphere(sphere):
                 raise ConfigurationError(
-                    f"keep_out.spheres.{name}={list(sphere)}: expected centre x, y, z and a radius above 0 [m]"
+                    f"keep_out.spheres.{name}={sphere!r}: expected centre x, y, z and a radius above 0 [m]"
                 )
         if not spheres:
             raise ConfigurationError("keep_out.spheres is empty: expected at least the tool point")
@@ -93,6 +93,17 @@ class KeepOut:
                 if deeper or (nearest < radius and nearest < before - HARDLY):
                     return f"would come within {1e3 * nearest:.0f} mm of the keep-out zone {name}, at least {1e3 * radius:.0f} mm"
         return None
+
+
+def _is_sphere(given: object) -> bool:
+    """Whether it is four finite numbers, the last one above 0."""
+    values = cast("Sequence[object]", given) if isinstance(given, (list, tuple)) else ()
+    finite = [
+        value
+        for value in values
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    ]
+    return len(values) == len(finite) == 4 and finite[3] > 0.0
 
 
 def straight(action: Action) -> Sweep:

@@ -66,8 +66,8 @@ class Workspace:
             there = here + cut[i]
             face = low if there < low else high if there > high else there
             over = abs(there - face)
-            if over == 0.0 or ((there - here) * (face - there) > 0.0 and abs(here - face) > over):
-                continue  # inside, or on the way back inside
+            if over == 0.0 or ((there - here) * (face - there) >= 0.0 and abs(here - face) >= over):
+                continue  # inside, or on the way back inside, or not moving along this axis
             outside = max(low - here, here - high, 0.0)
             if outside > self._hold_outside:
                 reason = f"tool is {outside:.3f} m outside the workspace ({AXES[i]} {here:.3f} m) and moves on outward"
