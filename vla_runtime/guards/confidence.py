@@ -53,8 +53,10 @@ class Confidence:
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the mean entropy of this and the last steps."""
+        if self._threshold is None:
+            return None
         recent = self.remember(context, None)
-        if self._threshold is None or len(recent) < self._window:
+        if len(recent) < self._window:
             return None
         mean = sum(recent) / len(recent)
         if mean <= self._threshold:
@@ -68,7 +70,7 @@ class Confidence:
         """Mean entropies of the last steps."""
         past: tuple[float, ...] = context.memory.get(self.name, ())
         tokens = context.tokens
-        if tokens is None or not tokens.entropies:
+        if self._threshold is None or tokens is None or not tokens.entropies:
             return past
         return (*past, sum(tokens.entropies) / len(tokens.entropies))[-self._window :]
 

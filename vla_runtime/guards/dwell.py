@@ -1,7 +1,6 @@
 """A policy that is corrected all the time, or that trembles, does not know what it does: hold, and ask a person."""
 
-from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 from vla_runtime import limits
 from vla_runtime.guards.order import Rank
@@ -10,8 +9,7 @@ from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Ver
 AXES = ("x", "y", "z")
 
 
-@dataclass(frozen=True)
-class Recent:
+class Recent(NamedTuple):
     """The last steps.
 
     Attributes:
@@ -23,6 +21,9 @@ class Recent:
     touched: tuple[bool, ...] = ()
     heading: tuple[int, ...] = (0, 0, 0)
     flipped: tuple[int, ...] = ()
+
+
+NOTHING = Recent()
 
 
 @final
@@ -58,7 +59,7 @@ class Dwell:
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the last steps."""
-        recent: Recent = context.memory.get(self.name, Recent())
+        recent: Recent = context.memory.get(self.name) or NOTHING
         share = recent.touched.count(True) / self._window
         if len(recent.touched) == self._window and share > self._max_share:
             reason = f"{share:.0%} of the last {self._window} steps were touched by guards, at most {self._max_share:.0%}: ask the operator"
@@ -75,7 +76,7 @@ class Dwell:
 
     def remember(self, context: GuardContext, judgement: Judgement) -> Recent:
         """The last steps and this one."""
-        recent: Recent = context.memory.get(self.name, Recent())
+        recent: Recent = context.memory.get(self.name) or NOTHING
         heading, flipped = list(recent.heading), 0
         for axis in range(3):
             delta = judgement.action.values[axis]

@@ -7,8 +7,7 @@ stayed equal while the arm moved.
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -26,8 +25,7 @@ def facts(image: Image) -> FrameFacts:
     return FrameFacts(zlib.crc32(rows), float(image[::GRID_PX, ::GRID_PX].mean()))
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """A picture, and where the tool was [m] when it was new.
 
     Attributes:
@@ -70,8 +68,10 @@ class Frames:
                     self.name, Verdict.HOLD, reason, None, frame.brightness, self._min_brightness, "of 255"
                 )
         for camera, seen in self.remember(context, None).items():
+            if seen.repeats <= self._max_repeats:
+                continue
             moved_m = math.dist(seen.position, _tool(context))
-            if seen.repeats > self._max_repeats and moved_m > self._moved_m:
+            if moved_m > self._moved_m:
                 reason = f"camera {camera} is frozen: {seen.repeats} equal pictures while the tool moved {1e3 * moved_m:.0f} mm"
                 value, limit = float(seen.repeats), float(self._max_repeats)
                 return Intervention(self.name, Verdict.HOLD, reason, None, value, limit, "frames")

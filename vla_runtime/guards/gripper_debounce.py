@@ -1,15 +1,13 @@
 """The gripper does not chatter: it opens or closes only when asked clearly, and not again at once."""
 
-from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 from vla_runtime import limits
 from vla_runtime.guards.order import Rank
 from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Verdict
 
 
-@dataclass(frozen=True)
-class Gripper:
+class Gripper(NamedTuple):
     """What the gripper was told.
 
     Attributes:

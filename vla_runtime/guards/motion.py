@@ -12,9 +12,8 @@ no region is ever left, whatever is commanded.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import add
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import ruckig
 
@@ -33,8 +32,7 @@ HARDLY = 1e-9  # [m], [rad] difference between way-points that is rounding
 AT_REST = 1e-9  # [m/s], [m/s²], [rad/s], [rad/s²]
 
 
-@dataclass(frozen=True)
-class Moving:
+class Moving(NamedTuple):
     """How the commanded motion goes on at the end of a step.
 
     Attributes:
@@ -46,8 +44,10 @@ class Moving:
     acceleration: Six = ZERO
 
 
-@dataclass(frozen=True)
-class Leg:
+AT_START = Moving()
+
+
+class Leg(NamedTuple):
     """One period of a trajectory.
 
     Attributes:
@@ -133,8 +133,10 @@ class Motion:
         pose = commanded_pose(context)
         if pose is None:
             return no_pose(self.name)
-        moving: Moving = context.memory.get(self.name, Moving())
+        moving: Moving = context.memory.get(self.name) or AT_START
         leg, reason = self._allowed(action.values[:6], moving, pose)  # type: ignore[arg-type]
+        if leg.displacement == action.values[:6]:
+            return None
         off = [abs(a - b) for a, b in zip(leg.displacement, action.values, strict=False)]
         if max(off) <= HARDLY:
             return None
@@ -150,8 +152,10 @@ class Motion:
         pose = commanded_pose(context)
         if judgement.verdict is Verdict.STOP or pose is None:
             return Moving()
-        asked = next((why.before for why in judgement.interventions if why.guard == self.name), None)
-        moving: Moving = context.memory.get(self.name, Moving())
+        asked = None
+        if judgement.interventions:
+            asked = next((why.before for why in judgement.interventions if why.guard == self.name), None)
+        moving: Moving = context.memory.get(self.name) or AT_START
         return self._allowed((asked or judgement.action).values[:6], moving, pose)[0].moving  # type: ignore[arg-type]
 
     # --------------------------------------------------------------------------------------------- trajectories
@@ -203,16 +207,21 @@ class Motion:
         if max(map(abs, moving.acceleration)) > AT_REST:
             return None
         low, high, stop, braking = [0.0] * 6, [0.0] * 6, [0.0] * 6, [0.0] * 6
-        for i in range(6):
+        for i in range(6):  # plain comparisons: calls of min and max would cost more than all the rest
             mean, end, top = cruise[i], delta[i], self.velocity[i]
             change = moving.velocity[i] - mean
+            if change == mean == 0.0:
+                continue
             if abs(change) > self._largest_change[i] or abs(mean) > top or abs(mean - A_LEAST * change) > top:
                 return None
-            bulge = A_INTEGRAL * change * self.period_s
-            way = _way_to_stop(mean, self.acceleration[i], self.jerk[i]) if mean else 0.0
-            rest = end + way
-            low[i] = min(0.0, rest, end + min(bulge, 0.0), min(bulge, 0.0))
-            high[i] = max(0.0, rest, end + max(bulge, 0.0), max(bulge, 0.0))
+            way = _way_to_stop(mean, self.acceleration[i], self.jerk[i])
+            rest, bulge = end + way, A_INTEGRAL * change * self.period_s
+            lower, upper = (end, 0.0) if end < 0.0 else (0.0, end)
+            if bulge > 0.0:
+                upper += bulge
+            else:
+                lower += bulge
+            low[i], high[i] = rest if rest < lower else lower, rest if rest > upper else upper
             stop[i], braking[i] = rest, way
         sweep = Sweep(tuple(low), tuple(high), tuple(stop), tuple(braking))  # type: ignore[arg-type]
         return Leg(delta, Moving(cruise, ZERO), sweep, in_time=True)
@@ -288,6 +297,8 @@ def _way_to_stop(velocity: float, acceleration: float, jerk: float) -> float:
     motion is symmetrical in time, so its mean velocity is half of what it started with.
     """
     speed = abs(velocity)
+    if speed == 0.0:
+        return 0.0
     if speed * jerk >= acceleration * acceleration:
         duration = speed / acceleration + acceleration / jerk
     else:

@@ -1,15 +1,13 @@
 """Where motion is allowed, as the guard of motion asks it: also on the way, and also while braking."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from vla_runtime.guards.poses import Pose
 
 Six = tuple[float, float, float, float, float, float]
 
 
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(NamedTuple):
     """What a motion and the braking after it may pass through.
 
     Attributes:

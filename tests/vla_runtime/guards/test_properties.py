@@ -285,6 +285,7 @@ def test_the_gripper_changes_sides_only_when_asked_often_enough_and_late_enough(
     guard: Any = GripperDebounce(0.4, 0.6, votes, 0.5)
     guards = GuardChain({}, SPEC)
     guards.guards = (guard,)
+    guards._remembering = tuple(guard for guard in guards.guards if hasattr(guard, "remember"))
     steps = [(action(gripper=opening), context(now_s=0.2 * k)) for k, opening in enumerate(asked)]
     told = [1.0, *(judged.action.values[6] for judged in played(guards, steps))]
     changed = [k for k in range(1, len(told)) if (told[k] > 0.5) != (told[k - 1] > 0.5)]
