@@ -32,6 +32,12 @@ def request_fifo(priority: int | None) -> str:
     return f"SCHED_FIFO {priority}"
 
 
+def scheduling() -> str:
+    """How this process is scheduled now, for records."""
+    names = {os.SCHED_OTHER: "normal", os.SCHED_FIFO: "SCHED_FIFO", os.SCHED_RR: "SCHED_RR"}
+    return names.get(os.sched_getscheduler(0), "other") if hasattr(os, "sched_getscheduler") else "unknown"
+
+
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Keep the garbage collector out of the block; what exists already is never looked at again."""

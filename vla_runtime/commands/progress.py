@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vla_runtime.evaluation.rollout import Result
-from vla_runtime.types import EpisodeEnd, Observation, StepRecord, Verdict
+from vla_runtime.types import EpisodeEnd, Observation, StepRecord
 
 
 @final
@@ -42,6 +42,14 @@ class EpisodeProgress:
         """Clear the bar."""
         self._bar.stop()
 
+    def ask(self, question: str) -> str:
+        """Ask the person at the terminal."""
+        self._bar.stop()
+        try:
+            return self._console.input(escape(question))
+        finally:
+            self._bar.start()
+
     def begin(self, instruction: str, seed: int) -> None:
         """Show the sentence."""
         self._count += 1
@@ -51,7 +59,7 @@ class EpisodeProgress:
 
     def record(self, step: StepRecord) -> None:
         """One step further."""
-        self._interventions += step.judgement.verdict is not Verdict.PASS
+        self._interventions += len(step.judgement.touched_by)
         self._bar.advance(self._task)
 
     def finish(self, end: EpisodeEnd, observation: Observation, outcome: Mapping[str, Any]) -> None:

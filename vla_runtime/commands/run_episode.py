@@ -1,5 +1,6 @@
 """vla-run: run simulated episodes in the closed loop and record them."""
 
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,9 @@ from vla_runtime.errors import ConfigurationError
 from vla_runtime.evaluation.intervals import wilson_interval
 from vla_runtime.evaluation.rollout import Result, Runtime, rollout
 from vla_runtime.recording.files import remove_leftovers, writable_folder, write_json
+from vla_runtime.scheduling import request_fifo
 
+HELP_GROUPS = ("policy", "task", "environment", "guards", "inference", "clock", "latency", "recorder")
 LARGEST_SEED = 2**31 - 1
 HELP = """\
 vla-run: run simulated episodes in the closed loop and record them.
@@ -35,7 +38,10 @@ Settings (key=value, in any order):
   policy=expert     {policy}
   task=place_in     {task}
   environment=...   {environment}
+  guards=simulation {guards}
+  inference=...     {inference}
   clock=lockstep    {clock}
+  latency=fixed     {latency}   (with clock=simulated)
   recorder=files    {recorder}
   seed=0            of the first episode; episode i has seed + i
   episodes=1        how many
@@ -45,7 +51,7 @@ Settings (key=value, in any order):
 Every other setting of every part:
   vla-run --config  prints them all, as they would be used
 
-In DIR: result.json, steps.jsonl and episode.mp4; with several episodes a folder for each, and one result.json over all.
+In DIR: result.json, guards.jsonl, steps.jsonl, timing.jsonl and episode.mp4; with several episodes a folder for each, and one result.json over all.
 A DIR that holds an older run is written over.
 Exit code: 0 when all episodes ran to their end, 1 when one crashed, 2 when something was refused, 130 on Ctrl-C.
 """
@@ -54,15 +60,7 @@ Exit code: 0 when all episodes ran to their end, 1 when one crashed, 2 when some
 def main(arguments: Sequence[str]) -> int:
     """Run the command. Returns the exit code."""
     if "--help" in arguments or "-h" in arguments:
-        print(
-            HELP.format(
-                **{
-                    group: ", ".join(choices(group))
-                    for group in ("policy", "task", "environment", "clock", "recorder")
-                }
-            ),
-            end="",
-        )
+        print(HELP.format(**{group: ", ".join(choices(group)) for group in HELP_GROUPS}), end="")
         return 0
     overrides = [argument for argument in arguments if argument != "--config"]
     config = compose_config("run_episode", overrides)
@@ -77,6 +75,9 @@ def main(arguments: Sequence[str]) -> int:
         f"[bold]{config.chosen.policy}[/bold] policy, task [bold]{config.chosen.task}[/bold]", highlight=False
     )
     runtime = build_runtime(config)
+    scheduling = request_fifo(config.realtime_priority)
+    if config.realtime_priority is not None:
+        console.print(f"  {escape(scheduling)}", highlight=False, soft_wrap=True)
     for note in runtime.policy.describe().get("notes", ()):
         console.print(f"  {escape(note)}", highlight=False, soft_wrap=True)
     try:
@@ -97,13 +98,15 @@ def _check(config: DictConfig) -> None:
 
 def _run(runtime: Runtime, config: DictConfig, folder: Path, console: Console) -> int:
     results: list[Result] = []
-    interrupted = False
+    interrupted = latched = False
     with EpisodeProgress(console, config.episodes, runtime.environment.step_limit) as progress:
         try:
-            # What was finished before an interruption stays in the list.
-            results.extend(
-                _episode(runtime, config, index, folder, progress) for index in range(config.episodes)
-            )
+            for index in range(config.episodes):
+                if runtime.guards.latched is not None and not runtime.acknowledge_stops:
+                    latched = not _acknowledged(runtime, progress)
+                    if latched:
+                        break
+                results.append(_episode(runtime, config, index, folder, progress))
         except KeyboardInterrupt:
             interrupted = True
     if config.episodes > 1:
@@ -111,7 +114,20 @@ def _run(runtime: Runtime, config: DictConfig, folder: Path, console: Console) -
     _print_summary(results, folder, console, interrupted=interrupted)
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if any(result["status"] == "crashed" for result in results) else 0
+    if latched:
+        console.print(f"[red]stopped[/red]: {escape(str(runtime.guards.latched))}", soft_wrap=True)
+    return EXIT_FAILED if latched or any(result["status"] == "crashed" for result in results) else 0
+
+
+def _acknowledged(runtime: Runtime, progress: EpisodeProgress) -> bool:
+    """Whether the operator, asked on the terminal, lets the robot move again after a STOP."""
+    if not sys.stdin.isatty():
+        return False
+    answer = progress.ask(f"stopped: {runtime.guards.latched}. Type reset to go on, anything else to end: ")
+    if answer.strip() != "reset":
+        return False
+    runtime.guards.acknowledge()
+    return True
 
 
 def _episode(

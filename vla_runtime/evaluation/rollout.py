@@ -14,7 +14,7 @@ from vla_runtime.loop import run_episode
 from vla_runtime.recording.files import EpisodeFolder
 from vla_runtime.recording.group import RecorderGroup
 from vla_runtime.recording.guard_record import GuardRecord
-from vla_runtime.scheduling import no_collection
+from vla_runtime.scheduling import no_collection, scheduling
 from vla_runtime.types import EpisodeEnd
 
 Result = dict[str, Any]
@@ -106,6 +106,7 @@ def _result(runtime: Runtime, seed: int, end: EpisodeEnd) -> Result:
         "missed_deadlines": end.missed_deadlines,
         "stage_ms": {stage: _summary_ms(seconds) for stage, seconds in end.stage_s.items()},
         "observation_age_ms": _summary_ms(end.age_s) if end.age_s else None,
+        "scheduling": scheduling(),
         "versions": package_versions(),
         "machine": machine(),
     }

@@ -13,6 +13,7 @@ import pytest
 from vla_runtime.commands.run_episode import main
 
 ROOT = Path(__file__).parents[3]
+FILES = ["episode.mp4", "guards.jsonl", "result.json", "steps.jsonl", "timing.jsonl"]
 QUICK = ["environment.env.cameras.front.width=64", "environment.env.cameras.front.height=64"]
 
 
@@ -26,12 +27,7 @@ def test_an_episode_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "success at the end: 1 of 1" in done.stdout
     (folder,) = (tmp_path / "outputs" / "run_episode").iterdir()
-    assert sorted(file.name for file in folder.iterdir()) == [
-        "episode.mp4",
-        "guards.jsonl",
-        "result.json",
-        "steps.jsonl",
-    ]
+    assert sorted(file.name for file in folder.iterdir()) == FILES
     result = json.loads((folder / "result.json").read_text())
     for key in (
         "success_at_end",
@@ -67,9 +63,12 @@ def test_several_episodes_and_their_summary(tmp_path: Path) -> None:
     [
         (
             "task=juggle",
-            "unknown task 'juggle'; known: move_near, pick, place_in, place_on, put_correct, stack",
+            "unknown task 'juggle'; known: move_near, pick, pick_moving, place_in, place_on, put_correct, stack",
         ),
-        ("policy=openvle", "unknown policy 'openvle' (did you mean 'openvla'?); known: expert, openvla,"),
+        (
+            "policy=openvle",
+            "unknown policy 'openvle' (did you mean 'openvla'?); known: constant, expert, openvla,",
+        ),
         ("task.objects=[pineapple]", "unknown object 'pineapple'; known: banana"),
         ("sede=3", "unknown key 'sede' (did you mean 'seed'?)"),
         ("task.objcts=[lemon]", "unknown key 'objcts' in task (did you mean 'objects'?)"),
@@ -128,12 +127,7 @@ def test_an_interrupted_run_keeps_whole_episodes_only(tmp_path: Path, number: si
     whole = sorted(out.glob("episode_*"))
     for folder in whole:
         assert json.loads((folder / "result.json").read_text())["status"] == "finished"
-        assert sorted(file.name for file in folder.iterdir()) == [
-            "episode.mp4",
-            "guards.jsonl",
-            "result.json",
-            "steps.jsonl",
-        ]
+        assert sorted(file.name for file in folder.iterdir()) == FILES
     if number == signal.SIGKILL:
         return
     assert process.returncode == 130, stderr
@@ -191,3 +185,42 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "VideoRecorder needs the package 'av', which is not installed" in done.stderr
+
+
+def test_every_step_and_the_summary_have_a_time_budget(tmp_path: Path) -> None:
+    assert main(["task=pick", "seed=5", f"out={tmp_path}", *QUICK]) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    lines = [json.loads(line) for line in (tmp_path / "timing.jsonl").read_text().splitlines()]
+    stages = {"capture", "preprocessing", "inference", "guards", "command"}
+    assert len(lines) == result["steps"]
+    assert all({f"{stage}_ms" for stage in stages} <= set(line) for line in lines)
+    assert set(result["stage_ms"]) == stages
+    assert set(result["stage_ms"]["guards"]) == {"p50", "p95", "p99", "max"}
+    assert result["observation_age_ms"] == {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0}
+    assert (result["missed_deadlines"], result["touched_steps"]) == (0, 0)
+
+
+def test_a_stop_that_is_the_operators_to_clear_ends_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stops_at_once = ["guards.tracking_error.max_error_m=1e-6", "guards.tracking_error.duration_s=0.0"]
+    arguments = ["task=pick", "episodes=3", "recorder=none", f"out={tmp_path}", *stops_at_once, *QUICK]
+    assert main([*arguments, "stop_latch=operator"]) == 1
+    assert len(list(tmp_path.glob("episode_*"))) == 1
+    assert "stopped: " in capsys.readouterr().out
+    assert main([*arguments, "stop_latch=episode"]) == 0
+    assert len(list(tmp_path.glob("episode_*"))) == 3
+
+
+def test_a_simulated_clock_lets_the_world_go_on_while_the_model_thinks(tmp_path: Path) -> None:
+    settings = ["task=pick", "seed=5", "recorder=steps", "environment.control_hz=10", *QUICK]
+    texts = []
+    for name in ("first", "second"):
+        out = tmp_path / name
+        assert main([*settings, "clock=simulated", "latency.latency_s=0.25", f"out={out}"]) == 0
+        texts.append([(out / file).read_text() for file in ("steps.jsonl", "guards.jsonl")])
+    result = json.loads((tmp_path / "first" / "result.json").read_text())
+    assert texts[0] == texts[1]
+    assert result["observation_age_ms"]["p50"] == pytest.approx(250.0)
+    assert result["late_ticks"] > 0
+    assert result["simulated_s"] > 0.25 * result["steps"]
