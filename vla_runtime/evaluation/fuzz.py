@@ -76,13 +76,29 @@ class Tally:
             self.worst[name] = max(self.worst.get(name, 0.0), share)
 
 
-def fuzz(chain: GuardChain, arm: SerialArm, spec: ActionSpec, actions: int, seed: int) -> Iterator[Tally]:
-    """Judge hostile actions; yields the tally so far after each episode."""
+def fuzz(
+    chain: GuardChain,
+    arm: SerialArm,
+    spec: ActionSpec,
+    actions: int,
+    seed: int,
+    limits_of: GuardChain | None = None,
+) -> Iterator[Tally]:
+    """Judge hostile actions; yields the tally so far after each episode.
+
+    Args:
+        chain: What judges.
+        arm: The robot's kinematics.
+        spec: What the environment expects of an action.
+        actions: How many.
+        seed: Of all that is random.
+        limits_of: The chain whose limits are checked; None: the one that judges.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
     tally = Tally()
     while tally.actions < actions:
         robot = _IdealRobot(arm, spec)
-        checker = _Checker(chain, spec, tally)
+        checker = _Checker(limits_of or chain, spec, tally)
         checker.start(robot)
         memory: Any = {}
         steps = min(EPISODE_STEPS, actions - tally.actions)
@@ -209,10 +225,12 @@ class _Checker:
         self._at_most("velocity", np.abs(delta) / period, velocity)
         self._at_most("acceleration", np.abs(delta - last) / period**2, acceleration)
         self._at_most("jerk", np.abs(delta - 2.0 * last + before) / period**3, jerk)
-        moving = memory["motion"]
+        moving = memory.get("motion")
+        self._deltas = [last, delta]
+        if moving is None:
+            return
         self._at_most("velocity at the end of a step", np.abs(moving.velocity), velocity)
         self._at_most("acceleration at the end of a step", np.abs(moving.acceleration), acceleration)
-        self._deltas = [last, delta]
 
     def _check_box(self, position: tuple[float, ...]) -> None:
         for here, (low, high) in zip(position, self._workspace.box, strict=True):
