@@ -32,7 +32,8 @@ LOWEST_TOOL = 0.012  # [m] above the table: the pads reach 7 mm below the tool p
 FUNNEL_START, FUNNEL_END = 0.010, 0.060  # [m] horizontal error at which the descent ends and begins
 CLIMB_MARGIN, CLIMB_BAND = 0.025, 0.050  # [m] too low by the margin: travel more slowly over the band
 GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
-RELEASE_TOLERANCE = (0.010, 0.010)  # [m] horizontal, [m] vertical
+RELEASE_TOLERANCE = (0.010, 0.010, 0.12)  # [m] horizontal, [m] vertical, [rad]
+BESIDE = 0.080  # [m] between centres: less room than this is too little for fingers to open into
 WIDEST_YAW = math.radians(100)  # of the tool from its home heading
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
@@ -147,17 +148,19 @@ def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
 
 def _carry(state: SimulatorState, goal: Goal) -> Aim:
     """Bring the held thing to its place: as far as the thing has to go, the tool has to go."""
-    yaw = _tool_yaw_target(state)
     placement = goal.placement(state)
     tool = state.tool_position
     if placement is None:
-        return Aim((*state.target_position[:2], HOLD_UP_HEIGHT), yaw, CLOSED)
+        return Aim((*state.target_position[:2], HOLD_UP_HEIGHT), _tool_yaw_target(state), CLOSED)
+    yaw = _release_yaw(state, goal.target, placement)
     thing = state.bodies[goal.target].position
     missing = [there - here for there, here in zip(placement, thing, strict=True)]
     off = math.hypot(missing[0], missing[1])
-    if off < RELEASE_TOLERANCE[0] and abs(missing[2]) < RELEASE_TOLERANCE[1]:
-        return Aim(state.target_position, yaw, OPEN)
-    rise = TRAVEL_CLEARANCE * _funnel(off)
+    yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
+    in_place = off < RELEASE_TOLERANCE[0] and yaw_off < RELEASE_TOLERANCE[2]
+    if in_place and abs(missing[2]) < RELEASE_TOLERANCE[1]:
+        return Aim(state.target_position, _tool_yaw_target(state), OPEN)
+    rise = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH))
     return Aim((tool[0] + missing[0], tool[1] + missing[1], tool[2] + missing[2] + rise), yaw, CLOSED)
 
 
@@ -186,10 +189,28 @@ def _grasp_yaw(state: SimulatorState, body: BodyState, grasp: Grasp) -> float:
     lying = [axis for axis in range(3) if abs(axes[2, axis]) < LYING]
     long_axis = 0 if 0 in lying else lying[0]
     period = grasp.yaw_period if long_axis == 0 else math.pi / 2
-    yaw = now + wrapped(heading(tuple(axes[:, long_axis])) - now, period)
-    if abs(yaw) > WIDEST_YAW:
-        yaw -= math.copysign(period, yaw)
-    return yaw
+    return _nearest_yaw(now, heading(tuple(axes[:, long_axis])), period)
+
+
+def _release_yaw(state: SimulatorState, name: str, place: Vector) -> float:
+    """The nearest heading at which the fingers open past the nearest thing beside a place, not against it."""
+    now = _tool_yaw_target(state)
+    foot = place[2] - state.bodies[name].half_height
+    offsets = [
+        (place[0] - body.position[0], place[1] - body.position[1])
+        for other, body in state.bodies.items()
+        if other != name and body.item.kind.grasp and body.position[2] + body.half_height > foot
+    ]
+    away = min(offsets, key=lambda offset: math.hypot(*offset), default=(BESIDE, 0.0))
+    if math.hypot(*away) >= BESIDE:
+        return now
+    return _nearest_yaw(now, heading((*away, 0.0)), math.pi)
+
+
+def _nearest_yaw(now: float, wished: float, period: float) -> float:
+    """What is nearest to the present heading among those that look the same after a period, inside the range."""
+    yaw = now + wrapped(wished - now, period)
+    return yaw - math.copysign(period, yaw) if abs(yaw) > WIDEST_YAW else yaw
 
 
 def _tool_yaw(state: SimulatorState) -> float:
