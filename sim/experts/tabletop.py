@@ -5,6 +5,10 @@ It is smooth as well: heights blend with horizontal errors instead of switching 
 actions easier to imitate.
 
 A thing that is carried past is led: the tool goes to where the thing will be when the tool gets there.
+
+It is gentle, by geometry alone: fingers open past neighbours and not against them, the palm stays above what stands
+beside the thing, and the fingers close when the hand has stopped sinking. So its contacts stay far below the forces at
+which a collision reflex stops an arm.
 """
 
 import math
@@ -28,11 +32,16 @@ TRAVEL_CLEARANCE = 0.11  # [m] above the grasp or release height while far from 
 RETREAT_HEIGHT = 0.14  # [m] above what was let go
 PEEL_SHARE = 0.4  # of the largest step, upwards while the fingers still touch what was let go
 HOLD_UP_HEIGHT = 0.18  # [m] of the tool above the table, for goals that end with the thing in the hand
-LOWEST_TOOL = 0.012  # [m] above the table: the pads reach 7 mm below the tool point
+PAD_DEPTH = 0.007  # [m] by which the pads reach below the tool point
+LOWEST_TOOL = 0.012  # [m] above the table
+PALM_HEIGHT = 0.036  # [m] of the hand's underside above the tool point, less 3 mm to stay clear by
+PALM = (0.020, 0.104)  # [m] half its lengths along the tool's x and y
 FUNNEL_START, FUNNEL_END = 0.010, 0.060  # [m] horizontal error at which the descent ends and begins
 CLIMB_MARGIN, CLIMB_BAND = 0.025, 0.050  # [m] too low by the margin: travel more slowly over the band
 GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
-RELEASE_TOLERANCE = (0.010, 0.010)  # [m] horizontal, [m] vertical
+SETTLED = 0.003  # [m] of the tool above its target: fingers that close while it sinks press the thing down
+RELEASE_TOLERANCE = (0.010, 0.010, 0.12)  # [m] horizontal, [m] vertical, [rad]
+OPEN_REACH = 0.066  # [m] from the tool point to the outside of an open finger
 WIDEST_YAW = math.radians(100)  # of the tool from its home heading
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
@@ -128,11 +137,12 @@ def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
     grasp = body.item.kind.grasp
     assert grasp is not None
     x, y, z = body.position
-    grasp_z = max(z, LOWEST_TOOL)
-    yaw = _grasp_yaw(state, body, grasp)
+    yaw = _grasp_yaw(state, name, grasp)
+    grasp_z = max(z, LOWEST_TOOL, min(_under_palm(state, name, yaw) - PALM_HEIGHT, z + PAD_DEPTH))
     off = math.hypot(x - state.tool_position[0], y - state.tool_position[1])
     yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
-    low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1]
+    sinking = state.tool_position[2] - state.target_position[2] > SETTLED
+    low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1] and not sinking
     in_place = off < GRASP_TOLERANCE[0] and yaw_off < GRASP_TOLERANCE[2] and low_enough
     closed_on_nothing = state.gripper_opening * GRIPPER_WIDTH < 0.5 * grasp.width
     drift = state.drift(name)
@@ -147,17 +157,19 @@ def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
 
 def _carry(state: SimulatorState, goal: Goal) -> Aim:
     """Bring the held thing to its place: as far as the thing has to go, the tool has to go."""
-    yaw = _tool_yaw_target(state)
     placement = goal.placement(state)
     tool = state.tool_position
     if placement is None:
-        return Aim((*state.target_position[:2], HOLD_UP_HEIGHT), yaw, CLOSED)
+        return Aim((*state.target_position[:2], HOLD_UP_HEIGHT), _tool_yaw_target(state), CLOSED)
+    yaw = _open_past(state, goal.target, placement)
     thing = state.bodies[goal.target].position
     missing = [there - here for there, here in zip(placement, thing, strict=True)]
     off = math.hypot(missing[0], missing[1])
-    if off < RELEASE_TOLERANCE[0] and abs(missing[2]) < RELEASE_TOLERANCE[1]:
-        return Aim(state.target_position, yaw, OPEN)
-    rise = TRAVEL_CLEARANCE * _funnel(off)
+    yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
+    in_place = off < RELEASE_TOLERANCE[0] and yaw_off < RELEASE_TOLERANCE[2]
+    if in_place and abs(missing[2]) < RELEASE_TOLERANCE[1]:
+        return Aim(state.target_position, _tool_yaw_target(state), OPEN)
+    rise = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH))
     return Aim((tool[0] + missing[0], tool[1] + missing[1], tool[2] + missing[2] + rise), yaw, CLOSED)
 
 
@@ -177,19 +189,58 @@ def _opened_for(state: SimulatorState, body: BodyState) -> bool:
     return state.gripper_opening * GRIPPER_WIDTH > grasp.width + FINGER_CLEARANCE
 
 
-def _grasp_yaw(state: SimulatorState, body: BodyState, grasp: Grasp) -> float:
+def _under_palm(state: SimulatorState, name: str, yaw: float) -> float:
+    """The height [m] of what would be under the hand beside a thing, if it came over it at a yaw; 0 for nothing."""
+    x, y, _ = state.bodies[name].position
+    tops = [0.0]
+    for other, body in state.bodies.items():
+        across = (x - body.position[0]) * math.cos(yaw) + (y - body.position[1]) * math.sin(yaw)
+        along = (y - body.position[1]) * math.cos(yaw) - (x - body.position[0]) * math.sin(yaw)
+        radius = body.item.kind.radius
+        if other != name and abs(across) < PALM[0] + radius and abs(along) < PALM[1] + radius:
+            tops.append(_top(body))
+    return max(tops)
+
+
+def _grasp_yaw(state: SimulatorState, name: str, grasp: Grasp) -> float:
     """The nearest heading of the tool's x axis at which the fingers close across the thing's short side."""
-    now = _tool_yaw_target(state)
+    body = state.bodies[name]
     if grasp.yaw_period == 0.0:
-        return now
+        return _open_past(state, name, body.position)
     axes = rotation_matrix(body.quaternion)
     lying = [axis for axis in range(3) if abs(axes[2, axis]) < LYING]
     long_axis = 0 if 0 in lying else lying[0]
     period = grasp.yaw_period if long_axis == 0 else math.pi / 2
-    yaw = now + wrapped(heading(tuple(axes[:, long_axis])) - now, period)
-    if abs(yaw) > WIDEST_YAW:
-        yaw -= math.copysign(period, yaw)
-    return yaw
+    return _nearest_yaw(_tool_yaw_target(state), heading(tuple(axes[:, long_axis])), period)
+
+
+def _open_past(state: SimulatorState, name: str, place: Vector) -> float:
+    """The nearest heading at which fingers around a thing at a place open past what is closest, not against it."""
+    now = _tool_yaw_target(state)
+    foot = place[2] - state.bodies[name].half_height
+    ways = [
+        (place[0] - body.position[0], place[1] - body.position[1], body.item.kind.radius)
+        for other, body in state.bodies.items()
+        if other != name and _top(body) > foot
+    ]
+    # What the place is inside of or on top of is not beside it.
+    beside = [(gap, x, y) for x, y, radius in ways if 0.0 < (gap := math.hypot(x, y) - radius) < OPEN_REACH]
+    if not beside:
+        return now
+    _, x, y = min(beside)
+    return _nearest_yaw(now, math.atan2(y, x), math.pi)
+
+
+def _top(body: BodyState) -> float:
+    """Height of the upper side [m]; the origin of what is hollow is its foot."""
+    kind = body.item.kind
+    return body.position[2] + (kind.size[2] if kind.collision == "shell" else body.half_height)
+
+
+def _nearest_yaw(now: float, wished: float, period: float) -> float:
+    """What is nearest to the present heading among those that look the same after a period, inside the range."""
+    yaw = now + wrapped(wished - now, period)
+    return yaw - math.copysign(period, yaw) if abs(yaw) > WIDEST_YAW else yaw
 
 
 def _tool_yaw(state: SimulatorState) -> float:

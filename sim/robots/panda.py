@@ -28,6 +28,7 @@ GRIPPER_WIDTH = 0.08  # [m] between the fingers when open
 FINGER_SPEED = 0.2  # [m/s]
 GRIP_FORCE = 20.0  # [N] per finger; 2 to 60 hold as well
 HOME = (0.0, -0.35, 0.0, -2.32, 0.0, 1.97, 0.785)  # [rad]
+COLLISION_FORCE = 20.0  # [N]
 POSITION_GAIN = 0.1  # of Bullet's joint motors, per substep
 LAG_S = 0.035  # [s] by which the tool follows targets that move steadily, because of that gain (measured)
 SUBSTEPS_PER_TARGET = 4  # joint targets are renewed this often along the line
@@ -69,7 +70,9 @@ class Panda:
     name = "panda"
     gripper_width = GRIPPER_WIDTH
 
-    def __init__(self, home: tuple[float, ...] = HOME, collision_force_n: float | None = None) -> None:
+    def __init__(
+        self, home: tuple[float, ...] = HOME, collision_force_n: float | None = COLLISION_FORCE
+    ) -> None:
         """Set the pose to start in and the collision reflex.
 
         Args:

@@ -11,6 +11,7 @@ from sim.errors import InvalidAction
 from sim.experts import TabletopExpert
 from sim.experts.forecast import forecast
 from sim.experts.tabletop import decide
+from sim.robots.panda import Panda
 from sim.state import SimulatorState
 from tests.sim.conftest import repeat, still
 
@@ -27,8 +28,12 @@ def apart(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 @pytest.fixture(scope="module")
 def fast() -> Iterator[dict[str, TabletopEnv]]:
+    # Without the reflex: plans are blind, and a tray that turns makes old ones bump into what stands on it.
     names = ("pick", "place_in", "pick_moving")
-    made = {name: TabletopEnv(name, cameras={}, control_hz=10) for name in names}
+    made = {
+        name: TabletopEnv(name, cameras={}, control_hz=10, robot=Panda(collision_force_n=None))
+        for name in names
+    }
     yield made
     for env in made.values():
         env.close()
@@ -67,7 +72,8 @@ def test_a_whole_episode_is_forecast_step_by_step(fast: dict[str, TabletopEnv], 
             thing_errors.append(apart(now.bodies[name].position, expected.bodies[name].position))
             grips.append(now.gripped == expected.gripped)
     assert np.percentile(tool_errors, 99) < 0.003
-    assert np.percentile(thing_errors, 95) < 0.004
+    # One step in 20 is the fall after letting go, or rolling in the bowl: nothing falls or rolls in forecasts.
+    assert np.percentile(thing_errors, 90) < 0.003
     assert np.mean(grips) > 0.93
 
 

@@ -9,7 +9,7 @@ from sim.environment import PROTECTIVE_STOP, TabletopEnv
 from sim.errors import InvalidSetting, SimulatorError
 from sim.robots.panda import Panda
 from sim.robots.reflex import NO_FORCE, WINDOW, Reflex
-from sim.tasks import Pick, PlaceIn, Task
+from sim.tasks import TASKS, Pick, PlaceIn, Task
 from sim.world import GRAVITY
 from tests.sim.conftest import play_expert, repeat, still
 
@@ -143,15 +143,17 @@ def test_the_peak_counts_from_the_last_command(make: Make) -> None:
     assert env.sensing().peak_force_n == 0.0
 
 
-@pytest.mark.parametrize("task", ["pick", "place_in", "place_on", "move_near", "stack"])
-def test_the_reflex_never_stops_the_expert_and_changes_nothing(
+@pytest.mark.parametrize("task", TASKS)
+def test_the_reflex_is_on_never_stops_the_expert_and_changes_nothing(
     environments: dict[str, TabletopEnv], task: str
 ) -> None:
-    watched = TabletopEnv(task, cameras={}, robot=Panda(collision_force_n=LIMIT_N))
+    watched = environments[task]
+    unwatched = TabletopEnv(task, cameras={}, robot=Panda(collision_force_n=None))
+    assert watched.simulation.robot.reflex.limit_n == LIMIT_N
     for seed in range(3):
-        assert play_expert(watched, seed) == play_expert(environments[task], seed)
+        assert play_expert(watched, seed) == play_expert(unwatched, seed)
         assert watched.sensing().protective_stop is None
-    watched.close()
+    unwatched.close()
 
 
 def test_the_reflex_averages_and_takes_one_reason_only() -> None:
