@@ -42,7 +42,9 @@ GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
 SETTLED = 0.003  # [m] of the tool above its target: fingers that close while it sinks press the thing down
 RELEASE_TOLERANCE = (0.010, 0.010, 0.12)  # [m] horizontal, [m] vertical, [rad]
 OPEN_REACH = 0.066  # [m] from the tool point to the outside of an open finger
-WIDEST_YAW = math.radians(100)  # of the tool from its home heading
+# Of the tool from its home heading: half a turn, so that every grasp has a heading in it, and on the side on which joint 7
+# has room. At home it stands off its middle; at -90 degrees it would be beyond its limit over the left half of the table.
+YAW_RANGE = (math.radians(-60), math.radians(120))
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
 LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
@@ -240,7 +242,8 @@ def _top(body: BodyState) -> float:
 def _nearest_yaw(now: float, wished: float, period: float) -> float:
     """What is nearest to the present heading among those that look the same after a period, inside the range."""
     yaw = now + wrapped(wished - now, period)
-    return yaw - math.copysign(period, yaw) if abs(yaw) > WIDEST_YAW else yaw
+    low, high = YAW_RANGE
+    return yaw + period if yaw < low else yaw - period if yaw > high else yaw
 
 
 def _tool_yaw(state: SimulatorState) -> float:
