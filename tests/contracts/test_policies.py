@@ -51,8 +51,8 @@ def test_equal_seeds_give_equal_chunks(runtime: Runtime) -> None:
     assert chunks[0] == chunks[1]
 
 
-def test_only_the_expert_is_privileged(runtime: Runtime) -> None:
-    assert runtime.policy.privileged is (runtime.description["policy"] == "expert")
+def test_only_policies_that_read_the_simulator_are_privileged(runtime: Runtime) -> None:
+    assert runtime.policy.privileged is (runtime.description["policy"] in ("expert", "presser"))
 
 
 def test_tokens_belong_to_their_actions(runtime: Runtime) -> None:

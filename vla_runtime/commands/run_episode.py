@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,9 @@ def _summary(
         "success_at_end": _rate([result["success_at_end"] for result in finished]),
         "success_once": _rate([result["success_once"] for result in finished]),
         "wrong_target": _rate([bool(result.get("wrong_target")) for result in finished]),
+        "steps": sum(result["steps"] for result in finished),
+        "touched_steps": sum(result["touched_steps"] for result in finished),
+        "interventions": dict(sum((Counter(result["interventions"]) for result in finished), Counter())),
         "chance_level": finished[0].get("chance_level") if finished else None,
         **runtime.description,
         "episodes": [{k: v for k, v in result.items() if k not in runtime.description} for result in results],
@@ -180,10 +184,12 @@ def _print_summary(results: list[Result], folder: Path, console: Console, *, int
         rate = _rate([result["success_at_end"] for result in finished])
         low, high = rate["wilson_95"]
         steps = sum(result["steps"] for result in finished)
+        touched = sum(result["touched_steps"] for result in finished)
         step_ms = sum(stage["p50"] for stage in finished[-1]["stage_ms"].values())
         console.print(
             f"success at the end: [bold]{rate['count']} of {rate['of']}[/bold] "
-            f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %), {steps} steps, {step_ms:.0f} ms a step",
+            f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %), {steps} steps, {touched} touched by guards, "
+            f"{step_ms:.0f} ms a step",
             highlight=False,
             soft_wrap=True,
         )

@@ -23,6 +23,7 @@ class ConstantPolicy:
         """Args: action_spec: what the environment expects."""
         self.action_spec = action_spec
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
+        self.reset(0)
 
     def describe(self) -> dict[str, object]:
         """Nothing beside its configuration."""
@@ -60,6 +61,7 @@ class SeekerPolicy:
         self.action_spec = action_spec
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
         self._middle = np.array([(low + high) / 2.0 for low, high in (x_m, y_m, z_m)])
+        self.reset(0)
 
     def describe(self) -> dict[str, object]:
         """Nothing beside its configuration."""
@@ -100,6 +102,7 @@ class PresserPolicy:
         self.action_spec = action_spec
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
         self._simulator = simulator
+        self._over: np.ndarray | None = None
 
     def describe(self) -> dict[str, object]:
         """Nothing beside its configuration."""
@@ -118,6 +121,9 @@ class PresserPolicy:
 
     def act(self, observation: Observation) -> ActionChunk:
         """First over it, then down."""
+        if self._over is None:
+            self.reset(0)
+        assert self._over is not None
         high = np.array(self.action_spec.high)
         x, y, z = self._simulator.state().target_position
         off = np.array([*(self._over - (x, y)), SAFE_HEIGHT_M - z])
