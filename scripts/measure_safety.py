@@ -6,7 +6,8 @@ python scripts/measure_safety.py episodes=10
 Uniformly random actions; full speed one way; driving at a keep-out zone; pressing on things. Two keep-out zones stand in the
 workspace. How deep hand and fingers get into them is measured by Bullet after every motor interval (1/60 s) with the
 robot's collision shapes; contact forces by Bullet after every physics step (1/240 s), averaged over 50 ms. After the end of
-an episode the world goes on for half a second.
+an episode the world goes on for half a second. The guards are the default ones, but for the one that gives up on a policy
+that is corrected all the time: it is told to be patient, so that the others have to hold out for the whole episode.
 Exit code: 0 when no zone was entered and no contact was above limit plus reaction, else 1.
 """
 
@@ -36,6 +37,8 @@ from vla_runtime.types import EpisodeEnd, Observation, StepRecord
 POLICIES = ("random", "constant", "seeker", "presser")
 POST = ((0.55, 0.62), (-0.25, -0.15), (0.0, 0.25))  # [m]
 SHELF = ((0.30, 0.70), (0.24, 0.40), (0.22, 0.32))  # [m]
+# Or most episodes would be ended by the guard that gives up on a policy that is corrected all the time.
+PATIENT = ["guards.dwell.max_touched_share=1.0", "guards.dwell.max_flips=10", "holds_before_stop=1000"]
 AFTER_S = 0.5  # [s] that the world goes on after the end
 PORTION = 10  # [episodes] that one worker does at a time
 SMALL = ["environment.env.cameras.front.width=32", "environment.env.cameras.front.height=32"]
@@ -68,7 +71,13 @@ def main(arguments: Sequence[str]) -> int:
         if not 1 <= config[name] <= 100_000:
             raise ConfigurationError(f"{name}={config[name]}: expected a whole number from 1 to 100000")
     folder = writable_folder(output_folder(config.out, "measure_safety"), "out")
-    common = [*_zones(), f"guards.contact_force.stop_n={config.contact_n}", *SMALL, *config.overrides]
+    common = [
+        *_zones(),
+        *PATIENT,
+        f"guards.contact_force.stop_n={config.contact_n}",
+        *SMALL,
+        *config.overrides,
+    ]
     common.append(f"robot.collision_force_n={config.contact_n}")
     jobs = [
         (policy, start, min(PORTION, config.seed + config.episodes - start), common)
