@@ -7,7 +7,7 @@ from vla_runtime import limits
 from vla_runtime.guards.order import Rank
 from vla_runtime.types import Action, GuardContext, Intervention, RobotState, Verdict
 
-RELEASE = -1e-9  # [N m] work against the force below which a motion counts as moving away
+RELEASE_M = -1e-9  # [m] against the force, up to which a motion counts as moving away
 
 
 @final
@@ -49,11 +49,13 @@ class ContactForce:
 
     def _release(self, action: Action, robot: RobotState, force_n: float) -> Intervention | None:
         """Remove what goes against the force; the rest of the motion, and any motion away, stays."""
-        delta, force = action.values[:3], robot.external_force
-        work = sum(d * f for d, f in zip(delta, force, strict=True))
-        if work >= RELEASE:
+        delta, direction = action.values[:3], [f / force_n for f in robot.external_force]
+        along = sum(d * f for d, f in zip(delta, direction, strict=True))
+        if along >= RELEASE_M:
             return None
-        freed = (d - f * work / force_n**2 for d, f in zip(delta, force, strict=True))
+        freed = tuple(d - f * along for d, f in zip(delta, direction, strict=True))
+        if not all(map(math.isfinite, freed)):
+            return Intervention(self.name, Verdict.HOLD, f"a step of {delta} m is too large to judge")
         reason = f"contact force {force_n:.1f} N against the motion, slow from {self.slow_n:g} N"
         cut = Action((*freed, *action.values[3:]))
         return Intervention(self.name, Verdict.CLAMP, reason, cut, force_n, self.slow_n, "N")

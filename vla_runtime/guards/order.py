@@ -11,9 +11,9 @@ class Rank(IntEnum):
     CONFIDENCE = 2
     OBSERVATION_AGE = 3
     FRAMES = 4
-    CONTACT = 5
-    TRACKING = 6
-    STEP_SIZE = 7
+    TRACKING = 5
+    STEP_SIZE = 6
+    CONTACT = 7  # it computes with the step
     ORIENTATION = 8
     WORKSPACE = 9
     KEEP_OUT = 10

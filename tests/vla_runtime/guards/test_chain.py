@@ -1,6 +1,7 @@
 """The chain: most severe verdict, two links always there, a broken guard stops the robot."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 from tests.conftest import SPEC, STILL, FakeEnvironment
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.guards.chain import GuardChain
+from vla_runtime.guards.contact_force import ContactForce
 from vla_runtime.guards.finite import Finite
 from vla_runtime.guards.within_spec import WithinSpec
 from vla_runtime.interfaces import Guard
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, Candidate, GuardContext, Intervention, Judgement, Verdict
+from vla_runtime.types import Action, Candidate, GuardContext, Intervention, Judgement, RobotState, Verdict
 
 HOLD = Action(STILL)
 CONTEXT = GuardContext(FakeEnvironment().observe(0.0), 0.0, None, HOLD)
@@ -139,3 +141,15 @@ def test_guards_for_deltas_refuse_another_convention() -> None:
 def test_the_same_guard_twice_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is there twice"):
         GuardChain({"a": Says(Verdict.PASS, name="same"), "b": Says(Verdict.HOLD, name="same")}, SPEC)
+
+
+@given(st.floats(1e300, 1.7e308), st.sampled_from([-1.0, 1.0]))
+def test_a_contact_and_an_absurd_step_are_judged_without_failing(size: float, sign: float) -> None:
+    """Found by fuzzing: against a force, a step of 1e308 m overflowed."""
+    robot = RobotState((0.4, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0), (), (), (), (1.0, 2.0, 17.0), 17.0, 0.1)
+    context = replace(CONTEXT, observation=replace(CONTEXT.observation, robot=robot))
+    chain = GuardChain({"contact_force": ContactForce(15.0, 20.0)}, SPEC)
+    action = Action((sign * size, sign * size, -size, 0.0, 0.0, 0.0, 1.0))
+    judgement = chain.fold(Candidate(action), context)
+    assert judgement.verdict is not Verdict.STOP
+    assert max(map(abs, judgement.action.values[:3])) <= SPEC.high[0]
