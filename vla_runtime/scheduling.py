@@ -40,14 +40,15 @@ def scheduling() -> str:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Keep the garbage collector out of the block; what exists already is never looked at again."""
+    """Keep the garbage collector out of the block.
+
+    It is only switched off: a full collection before each episode would cost time, and a Ctrl-C that arrives while finalizers
+    run is lost.
+    """
     was_enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
         if was_enabled:
             gc.enable()

@@ -110,6 +110,11 @@ def wait_for(path: Path, count: int) -> None:
         time.sleep(0.05)
 
 
+def heed_interrupts() -> None:
+    """A shell starts its background jobs, and so the tests, with SIGINT ignored; that would be inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_keeps_whole_episodes_only(tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "out"
@@ -120,10 +125,15 @@ def test_an_interrupted_run_keeps_whole_episodes_only(tmp_path: Path, number: si
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=heed_interrupts,
     )
     wait_for(out, 2)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     whole = sorted(out.glob("episode_*"))
     for folder in whole:
         assert json.loads((folder / "result.json").read_text())["status"] == "finished"
