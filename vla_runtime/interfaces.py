@@ -1,7 +1,10 @@
 """The seams of the runtime. Implementations inherit nothing; they only have these methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import (
@@ -9,6 +12,7 @@ from vla_runtime.types import (
     ActionChunk,
     Candidate,
     EpisodeEnd,
+    Frame,
     GuardContext,
     Intervention,
     Judgement,
@@ -194,4 +198,35 @@ class Recorder(Protocol):
 
     def abandon(self) -> None:
         """The episode broke off: leave nothing half-written behind. May be called twice, and after finish."""
+        ...
+
+
+class FrameSource(Protocol):
+    """Recorded episodes, frame by frame, in random order or in sequence. Frames count from 0 over all episodes."""
+
+    @property
+    def fps(self) -> float:
+        """Frames and actions per second [Hz]."""
+        ...
+
+    @property
+    def cameras(self) -> Sequence[str]:
+        """Names of the cameras that it has pictures of."""
+        ...
+
+    @property
+    def episode_bounds(self) -> Sequence[tuple[int, int]]:
+        """First frame and one past the last frame of each episode."""
+        ...
+
+    def __len__(self) -> int:
+        """How many frames."""
+        ...
+
+    def frame(self, index: int, cameras: Sequence[str] = ()) -> Frame:
+        """One frame, with the pictures of these cameras."""
+        ...
+
+    def actions(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The actions of frames start to stop, shape (stop - start, axes), without decoding a picture."""
         ...

@@ -116,11 +116,14 @@ class Proposal:
         action: Normalised; None when the policy cannot give one.
         tokens: What it was decoded from, where the policy has tokens.
         refusal: Why there is no action, in words.
+        label: What a teacher would do here, where one looks on: what a policy should learn, which is not always what
+            is done. Nobody executes it.
     """
 
     action: NormalizedAction | None
     tokens: ActionTokens | None = None
     refusal: str | None = None
+    label: NormalizedAction | None = None
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,7 @@ class Candidate:
         reason: Why there is no action, or why it is not simply the policy's.
         give_up: Whether there has been none for so long that the episode must end.
         preprocessing_s: Wall time that went into preparing image and text in this period [s].
+        label: The proposal's label, physical; for recorders only.
     """
 
     action: Action | None
@@ -251,6 +255,7 @@ class Candidate:
     reason: str | None = None
     give_up: bool = False
     preprocessing_s: float = 0.0
+    label: Action | None = None
 
 
 @dataclass(frozen=True)
@@ -311,3 +316,26 @@ class EpisodeEnd:
     age_s: tuple[float, ...] = ()
     interventions: Mapping[str, int] = field(default_factory=dict[str, int])
     touched_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One row of a data set: what was seen, and the action that is right there.
+
+    Attributes:
+        images: By camera name, each of shape (height, width, 3), RGB; only the cameras that were asked for.
+        state: Proprioception, shape (n,) float64, or None where the data set has none. The simulator's and the arm's own
+            recordings have 15 numbers: joint positions [rad] (7), end-effector pose [m] and quaternion xyzw in the base
+            frame (7), gripper opening (1 = open).
+        action: Physical, shape (axes,) float64, in the units of the data set.
+        instruction: The sentence.
+        episode: Number of the episode in the data set.
+        step: Counts from 0 within the episode.
+    """
+
+    images: Mapping[str, Image]
+    state: NDArray[np.float64] | None
+    action: NDArray[np.float64]
+    instruction: str
+    episode: int
+    step: int

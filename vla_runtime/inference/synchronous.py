@@ -37,11 +37,12 @@ class SynchronousInference:
         if not self._queue:
             return Candidate(None, Proposal(None), from_s, "the policy gave an empty chunk")
         proposal = self._queue.popleft()
+        label = None if proposal.label is None else self._policy.unnormalizer.unnormalize(proposal.label)
         if proposal.action is None:
             reason = proposal.refusal or "no action"
-            return Candidate(None, proposal, from_s, reason, preprocessing_s=prepared_s)
+            return Candidate(None, proposal, from_s, reason, preprocessing_s=prepared_s, label=label)
         action = self._policy.unnormalizer.unnormalize(proposal.action)
-        return Candidate(action, proposal, from_s, preprocessing_s=prepared_s)
+        return Candidate(action, proposal, from_s, preprocessing_s=prepared_s, label=label)
 
     def drop_chunk(self) -> None:
         """Replan at the next tick."""

@@ -1,0 +1,1 @@
+"""Recorded episodes on disk, in the format LeRobotDataset v3; pyarrow and av, no torch."""

@@ -1,0 +1,1 @@
+"""From recorded episodes to a fine-tuned checkpoint."""
