@@ -4,15 +4,22 @@
 robot that expects metres.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+Pose = tuple[tuple[float, float, float], tuple[float, float, float, float]]
+
+UNIT_LENGTH = (
+    1e-3  # by which a quaternion's squared length may differ from one: single precision may leave as much
+)
 
 
 @dataclass(frozen=True)
@@ -233,6 +240,25 @@ class GuardContext:
     hold: Action
     frames: Mapping[str, FrameFacts] = field(default_factory=dict[str, FrameFacts])
     memory: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @cached_property
+    def commanded_pose(self) -> Pose | None:
+        """The pose that the next delta is added to: where the controller was last told to go, else the measured one.
+
+        Position [m] and quaternion xyzw, base frame. None where nobody says, and where what they say is no pose: not
+        finite, or a quaternion whose length is not one.
+        """
+        robot, felt = self.observation.robot, self.observation.proprioception
+        if robot is not None:
+            x, y, z, i, j, k, w = robot.commanded_pose
+        elif felt is not None:
+            x, y, z, i, j, k, w = felt.end_effector_pose
+        else:
+            return None
+        squared = i * i + j * j + k * k + w * w
+        if not (math.isfinite(x + y + z) and abs(squared - 1.0) <= UNIT_LENGTH):  # also refuses NaN
+            return None
+        return (x, y, z), (i, j, k, w)
 
 
 @dataclass(frozen=True)

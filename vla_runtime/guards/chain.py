@@ -1,6 +1,6 @@
 """Folds guards into one: each sees what the one before it let through; the most severe verdict counts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, final
@@ -11,7 +11,11 @@ from vla_runtime.guards.order import Rank
 from vla_runtime.guards.within_spec import WithinSpec
 from vla_runtime.interfaces import Guard
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, Candidate, GuardContext, Intervention, Judgement, Verdict
+from vla_runtime.types import Candidate, GuardContext, Intervention, Judgement, Verdict
+
+Remember = Callable[[GuardContext, Judgement], Any]
+
+FORGOTTEN = ""  # no guard's name: in the memory when a guard failed to remember
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,22 @@ class GuardChain:
             )
         every: list[Guard] = [Finite(spec), *guards.values(), WithinSpec(spec)]
         self._count = len(spec.axes)
-        self.guards: tuple[Guard, ...] = tuple(sorted(every, key=_rank))
-        self._remembering = tuple(guard for guard in self.guards if hasattr(guard, "remember"))
+        self._take(sorted(every, key=_rank))
         names = [guard.name for guard in self.guards]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ConfigurationError(f"guards: {twice} is there twice; each guard is expected once")
+
+    def _take(self, guards: Iterable[Guard]) -> None:
+        """Use these guards, in this order."""
+        self.guards: tuple[Guard, ...] = tuple(guards)
+        # Methods looked up beforehand: in a loop over many classes that costs as much as calling them.
+        self._checks = tuple(guard.check for guard in self.guards)
+        self._remembering: tuple[tuple[str, Remember], ...] = tuple(
+            (guard.name, guard.remember)  # type: ignore[attr-defined]
+            for guard in self.guards
+            if hasattr(guard, "remember")
+        )
         for guard in self.guards:
             if hasattr(guard, "bind"):
                 guard.bind(self.guards)  # type: ignore[attr-defined]
@@ -56,21 +70,21 @@ class GuardChain:
             missing = _without_action(candidate)
             verdict, action = missing.verdict, context.hold
             interventions.append(missing)
-        if not self._is_action(context.hold):
+        if not self._is_action(context.hold.values):
             reason = f"the environment's hold action is {context.hold.values}, expected {self._count} finite numbers"
             interventions.append(Intervention("hold", Verdict.STOP, reason))
             verdict = Verdict.STOP
         interventions += self._forgotten(context)
         if interventions and interventions[-1].verdict is Verdict.STOP:
             return Judgement(Verdict.STOP, action, tuple(interventions))
-        for guard in self.guards:
+        for check in self._checks:
             try:
-                answer = guard.check(action, context)
+                answer = check(action, context)
             except Exception as error:  # noqa: BLE001 a broken guard must not let anything through, whatever broke
-                answer = _failed(guard, f"{type(error).__name__}: {error}")
+                answer = _failed(check.__self__, f"{type(error).__name__}: {error}")
             if answer is None:
                 continue
-            answer = self._sound(guard, answer)
+            answer = self._sound(check.__self__, answer)
             interventions.append(replace(answer, before=action))
             verdict = max(verdict, answer.verdict)
             if verdict is Verdict.STOP:
@@ -84,19 +98,21 @@ class GuardChain:
     def remember(self, context: GuardContext, judgement: Judgement) -> Mapping[str, Any]:
         """What each guard wants to know of this step at the next one. A guard that fails to say stops the robot there."""
         memory: dict[str, Any] = {}
-        for guard in self._remembering:
+        for name, remember in self._remembering:
             try:
-                memory[guard.name] = guard.remember(context, judgement)  # type: ignore[attr-defined]
+                memory[name] = remember(context, judgement)
             except Exception as error:  # noqa: BLE001 see above
-                memory[guard.name] = Forgotten(f"{type(error).__name__}: {error}")
+                memory[name] = memory[FORGOTTEN] = Forgotten(f"{type(error).__name__}: {error}")
         return memory
 
-    def _is_action(self, action: Action) -> bool:
-        return len(action.values) == self._count and all(map(isfinite, action.values))
+    def _is_action(self, values: tuple[float, ...]) -> bool:
+        return len(values) == self._count and (isfinite(sum(values)) or all(map(isfinite, values)))
 
     def _forgotten(self, context: GuardContext) -> list[Intervention]:
         """STOP for the first guard that could not say what it wants to remember."""
-        for guard in self._remembering:
+        if FORGOTTEN not in context.memory:
+            return []
+        for guard in self.guards:
             memory = context.memory.get(guard.name)
             if isinstance(memory, Forgotten):
                 return [_failed(guard, memory.why)]
@@ -109,7 +125,9 @@ class GuardChain:
         if answer.action is None:
             return _failed(guard, "CLAMP without an action")
         return (
-            answer if self._is_action(answer.action) else _failed(guard, f"CLAMP to {answer.action.values}")
+            answer
+            if self._is_action(answer.action.values)
+            else _failed(guard, f"CLAMP to {answer.action.values}")
         )
 
 

@@ -7,20 +7,23 @@ from vla_runtime.guards.order import Rank
 from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Verdict
 
 AXES = ("x", "y", "z")
+NO_FLIPS = (0, 0, 0)
 
 
 class Recent(NamedTuple):
-    """The last steps.
+    """The last steps. A number's lowest bit is the last step, the next one the step before, and so on.
 
     Attributes:
-        touched: Whether guards intervened in each.
+        steps: How many there were, up to the window.
+        touched: In which guards intervened, one bit each.
         heading: Last direction along x, y, z of what was let through: 1, -1, or 0 before the first.
-        flipped: Which axes changed their direction in each: the sum of 1 for x, 2 for y, 4 for z.
+        flipped: In which it changed along x, y, z, one bit each.
     """
 
-    touched: tuple[bool, ...] = ()
-    heading: tuple[int, ...] = (0, 0, 0)
-    flipped: tuple[int, ...] = ()
+    steps: int = 0
+    touched: int = 0
+    heading: tuple[int, int, int] = (0, 0, 0)
+    flipped: tuple[int, int, int] = (0, 0, 0)
 
 
 NOTHING = Recent()
@@ -56,20 +59,24 @@ class Dwell:
         limits.positive(self.name, flip_step_m=flip_step_m)
         self._window, self._max_share = window_steps, max_touched_share
         self._flip_window, self._max_flips, self._flip_step_m = flip_window_steps, max_flips, flip_step_m
+        self._all_steps, self._all_flips = (1 << window_steps) - 1, (1 << flip_window_steps) - 1
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the last steps."""
         recent: Recent = context.memory.get(self.name) or NOTHING
-        share = recent.touched.count(True) / self._window
-        if len(recent.touched) == self._window and share > self._max_share:
-            reason = f"{share:.0%} of the last {self._window} steps were touched by guards, at most {self._max_share:.0%}: ask the operator"
-            return Intervention(self.name, Verdict.HOLD, reason, None, share, self._max_share, "share")
-        if not any(recent.flipped):
+        steps, touched, _, (x, y, z) = recent
+        if touched and steps == self._window:
+            share = touched.bit_count() / self._window
+            if share > self._max_share:
+                reason = f"{share:.0%} of the last {self._window} steps were touched by guards, at most {self._max_share:.0%}: ask the operator"
+                return Intervention(self.name, Verdict.HOLD, reason, None, share, self._max_share, "share")
+        most = self._max_flips
+        if x.bit_count() <= most and y.bit_count() <= most and z.bit_count() <= most:
             return None
-        for axis in range(3):
-            flips = sum(mask >> axis & 1 for mask in recent.flipped)
+        for axis, bits in zip(AXES, recent.flipped, strict=True):
+            flips = bits.bit_count()
             if flips > self._max_flips:
-                reason = f"{AXES[axis]} changed its direction {flips} times in {self._flip_window} steps, at most {self._max_flips}: ask the operator"
+                reason = f"{axis} changed its direction {flips} times in {self._flip_window} steps, at most {self._max_flips}: ask the operator"
                 value, limit = float(flips), float(self._max_flips)
                 return Intervention(self.name, Verdict.HOLD, reason, None, value, limit, "flips")
         return None
@@ -77,15 +84,20 @@ class Dwell:
     def remember(self, context: GuardContext, judgement: Judgement) -> Recent:
         """The last steps and this one."""
         recent: Recent = context.memory.get(self.name) or NOTHING
-        heading, flipped = list(recent.heading), 0
-        for axis in range(3):
-            delta = judgement.action.values[axis]
-            if abs(delta) >= self._flip_step_m:
-                now = 1 if delta > 0.0 else -1
-                flipped |= (heading[axis] * now < 0) << axis
-                heading[axis] = now
-        return Recent(
-            (*recent.touched, bool(judgement.touched_by))[-self._window :],
-            tuple(heading),
-            (*recent.flipped, flipped)[-self._flip_window :],
+        steps, touched, heading, flipped = recent
+        if judgement.interventions and judgement.touched_by:
+            touched = (touched << 1 | 1) & self._all_steps
+        else:
+            touched = touched << 1 & self._all_steps
+        (dx, dy, dz, *_), (x, y, z), least = judgement.action.values, heading, self._flip_step_m
+        now = (  # a small step has the direction of before
+            1 if dx >= least else -1 if dx <= -least else x,
+            1 if dy >= least else -1 if dy <= -least else y,
+            1 if dz >= least else -1 if dz <= -least else z,
         )
+        if now != heading or flipped != NO_FLIPS:
+            flipped = tuple(map(self._with_flip, flipped, heading, now))
+        return Recent(min(steps + 1, self._window), touched, now, flipped)  # type: ignore[arg-type]
+
+    def _with_flip(self, flips: int, before: int, now: int) -> int:
+        return (flips << 1 | (before * now < 0)) & self._all_flips

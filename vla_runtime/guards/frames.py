@@ -67,9 +67,12 @@ class Frames:
                 return Intervention(
                     self.name, Verdict.HOLD, reason, None, frame.brightness, self._min_brightness, "of 255"
                 )
-        for camera, seen in self.remember(context, None).items():
-            if seen.repeats <= self._max_repeats:
+        past: Mapping[str, Seen] = context.memory.get(self.name, {})
+        for camera, frame in context.frames.items():
+            before = past.get(camera)
+            if before is None or before.digest != frame.digest or before.repeats < self._max_repeats:
                 continue
+            seen = Seen(frame.digest, before.repeats + 1, before.position)
             moved_m = math.dist(seen.position, _tool(context))
             if moved_m > self._moved_m:
                 reason = f"camera {camera} is frozen: {seen.repeats} equal pictures while the tool moved {1e3 * moved_m:.0f} mm"

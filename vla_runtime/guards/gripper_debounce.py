@@ -45,10 +45,12 @@ class GripperDebounce:
         limits.within(self.name, 0.0, 60.0, min_interval_s=min_interval_s)
         self._closed_below, self._open_above = closed_below, open_above
         self._votes, self._min_interval_s = votes, min_interval_s
+        self._judged: tuple[GuardContext, Gripper] | None = None  # what `check` found last
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the opening."""
-        asked, now = action.values[-1], self._after(action.values[-1], context)
+        asked, now = action.values[-1], self._after(action.values[-1], self._before(context), context.now_s)
+        self._judged = (context, now)
         if now.opening == asked:
             return None
         cut = Action((*action.values[:-1], now.opening))
@@ -57,33 +59,32 @@ class GripperDebounce:
 
     def remember(self, context: GuardContext, judgement: Judgement) -> Gripper:
         """What it was told, and what was asked of it."""
-        before = self._before(context)
-        interventions = (why for why in judgement.interventions if why.guard == self.name)
-        cut = next(interventions, None)
-        asked = judgement.action.values[-1] if cut is None or cut.value is None else cut.value
-        after = self._after(asked, context)
-        if after.opening == judgement.action.values[-1]:
+        if self._judged is not None and self._judged[0] is context and not judgement.interventions:
+            return self._judged[1]  # nothing came between: most steps
+        before, told = self._before(context), judgement.action.values[-1]
+        asked = next((why.value for why in judgement.interventions if why.guard == self.name), None)
+        after = self._after(told if asked is None else asked, before, context.now_s)
+        if after.opening == told:
             return after
-        return Gripper(
-            judgement.action.values[-1], before.is_open, 0, before.toggled_s
-        )  # a HOLD came between
+        return Gripper(told, before.is_open, 0, before.toggled_s)  # a HOLD came between
 
     def _before(self, context: GuardContext) -> Gripper:
         told = context.hold.values[-1]
         return context.memory.get(self.name) or Gripper(told, told > 0.5)
 
-    def _after(self, asked: float, context: GuardContext) -> Gripper:
-        before = self._before(context)
+    def _after(self, asked: float, before: Gripper, now_s: float) -> Gripper:
+        if asked == before.opening and before.votes == 0 and before.is_open == (asked >= self._open_above):
+            return before  # nothing new: most steps
         if self._closed_below < asked < self._open_above:
             return Gripper(before.opening, before.is_open, 0, before.toggled_s)
         wants_open = asked >= self._open_above
         if wants_open == before.is_open:
             return Gripper(asked, before.is_open, 0, before.toggled_s)
         votes = before.votes + 1
-        too_soon = context.now_s - before.toggled_s < self._min_interval_s
+        too_soon = now_s - before.toggled_s < self._min_interval_s
         if votes < self._votes or too_soon:
             return Gripper(before.opening, before.is_open, votes, before.toggled_s)
-        return Gripper(asked, wants_open, 0, context.now_s)
+        return Gripper(asked, wants_open, 0, now_s)
 
     def _why(self, asked: float, now: Gripper) -> str:
         if self._closed_below < asked < self._open_above:

@@ -6,7 +6,7 @@ from vla_runtime import limits
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.guards.joints import Joints, present_joints, reach
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import commanded_pose, no_pose, scaled
+from vla_runtime.guards.poses import no_pose, scaled
 from vla_runtime.kinematics.serial_arm import SerialArm
 from vla_runtime.types import Action, GuardContext, Intervention, Verdict
 
@@ -56,7 +56,7 @@ class JointLimits:
         joints = present_joints(context)
         if joints is None:
             return Intervention(self.name, Verdict.HOLD, "the environment reports no joint positions")
-        if commanded_pose(context) is None:
+        if context.commanded_pose is None:
             return no_pose(self.name)
         problem = self._problem(joints, action, context)
         if problem is None:

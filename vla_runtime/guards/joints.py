@@ -1,6 +1,6 @@
 """The joints that an action leads to: what every guard of the arm's joints asks first."""
 
-from vla_runtime.guards.poses import commanded_pose, moved
+from vla_runtime.guards.poses import moved
 from vla_runtime.kinematics.inverse import Reach
 from vla_runtime.kinematics.serial_arm import SerialArm
 from vla_runtime.types import Action, GuardContext
@@ -18,5 +18,5 @@ def present_joints(context: GuardContext) -> Joints | None:
 
 def reach(arm: SerialArm, joints: Joints, action: Action, context: GuardContext) -> Reach | None:
     """The joints for the pose that an action leads to, from present ones; None without a pose. Asked again, it is free."""
-    pose = commanded_pose(context)
+    pose = context.commanded_pose
     return None if pose is None else arm.reach(joints, *moved(pose, action))

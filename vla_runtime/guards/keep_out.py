@@ -12,9 +12,9 @@ from vla_runtime import limits
 from vla_runtime.actions.rotations import rotate
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import Pose, commanded_pose, no_pose, scaled
+from vla_runtime.guards.poses import no_pose, scaled
 from vla_runtime.guards.regions import Sweep
-from vla_runtime.types import Action, GuardContext, Intervention, Verdict
+from vla_runtime.types import Action, GuardContext, Intervention, Pose, Verdict
 
 Box = tuple[tuple[float, float], ...]
 HARDLY = 1e-6  # [m] nearer than before, that is rounding
@@ -59,7 +59,7 @@ class KeepOut:
         """Judge the way to where the action leads."""
         if not self.zones:
             return None
-        pose = commanded_pose(context)
+        pose = context.commanded_pose
         if pose is None:
             return no_pose(self.name)
         reason = self.forbids(pose, straight(action))

@@ -10,8 +10,8 @@ rest if it braked right after it. If they forbid it, it brakes. Braking was foun
 no region is ever left, whatever is commanded.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import sqrt
 from operator import add
 from typing import Any, NamedTuple, final
 
@@ -19,15 +19,16 @@ import ruckig
 
 from vla_runtime import limits
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import Pose, commanded_pose, no_pose
+from vla_runtime.guards.poses import no_pose
 from vla_runtime.guards.regions import Region, Six, Sweep
 from vla_runtime.specs import ActionSpec
-from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Verdict
+from vla_runtime.types import Action, GuardContext, Intervention, Judgement, Pose, Verdict
 
 AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 OTG: Any = ruckig  # it has no types
 A_LEAST, A_SLOPE, A_CURVATURE, A_INTEGRAL = 0.512, 3.9403, 36.0, 0.19754  # see `_smooth_leg`
 ZERO: Six = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+STILL = (0.0, 0.0, 0.0, 0.0)  # the sweep of an axis that does not move
 HARDLY = 1e-9  # [m], [rad] difference between way-points that is rounding
 AT_REST = 1e-9  # [m/s], [m/s²], [rad/s], [rad/s²]
 
@@ -61,6 +62,41 @@ class Leg(NamedTuple):
     moving: Moving
     sweep: Sweep
     in_time: bool
+
+
+class _Axis(NamedTuple):
+    """What smooth legs keep to along or about one axis. Worked out once; [m] or [rad], [s].
+
+    Attributes:
+        back, forth: Between these lies the end of a step after which the braking too is no larger than a step.
+        change: Largest change of velocity from one step to the next.
+        top: Largest velocity.
+        acceleration, jerk: Largest of both.
+        knee: Velocity from which on braking takes the largest deceleration.
+        bulge: How far a change of velocity of 1 leads beyond the straight way.
+    """
+
+    back: float
+    forth: float
+    change: float
+    top: float
+    acceleration: float
+    jerk: float
+    knee: float
+    bulge: float
+
+    @classmethod
+    def of(
+        cls, low: float, high: float, top: float, acceleration: float, jerk: float, period_s: float
+    ) -> "_Axis":
+        """From the bounds of a step and the limits of motion."""
+        back, forth = (
+            min(bound + HARDLY, min(top, _fastest_to_stop_in(bound, acceleration, jerk)) * period_s)
+            for bound in (-low, high)
+        )
+        change = min(acceleration * period_s / A_SLOPE, jerk * period_s**2 / A_CURVATURE)
+        knee = acceleration * acceleration / jerk
+        return cls(-back, forth, change, top, acceleration, jerk, knee, A_INTEGRAL * period_s)
 
 
 @final
@@ -107,10 +143,12 @@ class Motion:
             [a] * 3 + [b] * 3 for a, b in zip(linear.values(), angular.values(), strict=True)
         )
         self._low, self._high = spec.low[:6], spec.high[:6]
-        self._largest_change = [
-            min(a * self.period_s / A_SLOPE, j * self.period_s**2 / A_CURVATURE)
-            for a, j in zip(self.acceleration, self.jerk, strict=True)
-        ]
+        self._axes = tuple(
+            _Axis.of(low, high, v, a, j, self.period_s)
+            for low, high, v, a, j in zip(
+                self._low, self._high, self.velocity, self.acceleration, self.jerk, strict=True
+            )
+        )
         self._otg = OTG.Ruckig(6, self.period_s)
         self._towards, self._brake = self._input(), self._input()
         self._towards.synchronization = OTG.Synchronization.Time
@@ -121,21 +159,24 @@ class Motion:
         # Braking has an output of its own: Ruckig counts the target position that an output last had as passed through,
         # and braking has none.
         self._out, self._rest = OTG.OutputParameter(6), OTG.OutputParameter(6)
-        self._regions: tuple[Region, ...] = ()
+        self._forbids: tuple[Callable[[Pose, Sweep], str | None], ...] = ()
         self._last: tuple[tuple[Six, Moving, Pose], tuple[Leg, str]] | None = None
+        self._judged: GuardContext | None = None  # for which `check` asked for the last leg
 
     def bind(self, guards: Sequence[object]) -> None:
         """Take in the other guards of the chain: those that are regions are asked about the way and the braking."""
-        self._regions = tuple(guard for guard in guards if isinstance(guard, Region))
+        self._forbids = tuple(guard.forbids for guard in guards if isinstance(guard, Region))
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge one step."""
-        pose = commanded_pose(context)
+        pose = context.commanded_pose
         if pose is None:
             return no_pose(self.name)
         moving: Moving = context.memory.get(self.name) or AT_START
-        leg, reason = self._allowed(action.values[:6], moving, pose)  # type: ignore[arg-type]
-        if leg.displacement == action.values[:6]:
+        delta: Six = action.values[:6]  # type: ignore[assignment]
+        leg, reason = self._allowed(delta, moving, pose)
+        self._judged = context
+        if leg.displacement == delta:
             return None
         off = [abs(a - b) for a, b in zip(leg.displacement, action.values, strict=False)]
         if max(off) <= HARDLY:
@@ -149,7 +190,9 @@ class Motion:
 
     def remember(self, context: GuardContext, judgement: Judgement) -> Moving:
         """How the motion goes on after what was let through."""
-        pose = commanded_pose(context)
+        if self._judged is context and self._last is not None and not judgement.interventions:
+            return self._last[1][0].moving  # nothing came between: most steps
+        pose = context.commanded_pose
         if judgement.verdict is Verdict.STOP or pose is None:
             return Moving()
         asked = None
@@ -170,11 +213,12 @@ class Motion:
     def _best(self, delta: Six, moving: Moving, pose: Pose) -> tuple[Leg, str]:
         """The best leg that every region allows."""
         reason = "faster than the limits"
-        if _at_rest(moving) and delta == ZERO:
+        if delta == ZERO and _at_rest(moving):
             return Leg(ZERO, moving, Sweep(ZERO, ZERO, ZERO), in_time=True), reason
-        cruise: Six = tuple(d / self.period_s for d in delta)  # type: ignore[assignment]
+        (x, y, z, roll, pitch, yaw), period = delta, self.period_s
+        cruise = (x / period, y / period, z / period, roll / period, pitch / period, yaw / period)
         leg = self._smooth_leg(delta, moving, cruise)
-        if leg is not None and self._forbidden(leg, pose) is None:
+        if leg is not None and self._outside(leg, pose) is None:
             return leg, reason
         for arrive_with in (cruise, ZERO):
             leg = self._leg(delta, moving, arrive_with)
@@ -191,40 +235,52 @@ class Motion:
         ):
             if not (low - HARDLY <= end <= high + HARDLY and low - HARDLY <= braking <= high + HARDLY):
                 return f"{axis} faster than one step can stop"
-        for region in self._regions:
-            reason = region.forbids(pose, leg.sweep)
+        return self._outside(leg, pose)
+
+    def _outside(self, leg: Leg, pose: Pose) -> str | None:
+        """Why a region forbids a leg, or braking after it."""
+        for forbids in self._forbids:
+            reason = forbids(pose, leg.sweep)
             if reason is not None:
                 return reason
         return None
 
     def _smooth_leg(self, delta: Six, moving: Moving, cruise: Six) -> Leg | None:
-        """The way-point by a polynomial of fifth order, where that stays inside the limits: most steps, at a tenth of the cost.
+        """The way-point by a polynomial of fifth order, where it stays inside the limits: most steps, at a tenth of the cost.
+
+        Inside the limits it is also when braking after it needs no more than the largest step.
 
         From velocity v0 to the mean velocity m of the step, both without acceleration, in a period T:
         v(u) = m + (v0 - m) A(u), A = 1 - 18 u² + 32 u³ - 15 u⁴, u = t / T. The constants below are the extrema of A, of
         its derivatives, and of its integral.
         """
-        if max(map(abs, moving.acceleration)) > AT_REST:
+        if moving.acceleration != ZERO and max(map(abs, moving.acceleration)) > AT_REST:
             return None
-        low, high, stop, braking = [0.0] * 6, [0.0] * 6, [0.0] * 6, [0.0] * 6
-        for i in range(6):  # plain comparisons: calls of min and max would cost more than all the rest
-            mean, end, top = cruise[i], delta[i], self.velocity[i]
-            change = moving.velocity[i] - mean
+        sweeps: list[tuple[float, float, float, float]] = []
+        for mean, end, velocity, (back, forth, change_most, top, acceleration, jerk, knee, share) in zip(
+            cruise, delta, moving.velocity, self._axes, strict=True
+        ):
+            change = velocity - mean
             if change == mean == 0.0:
+                sweeps.append(STILL)
                 continue
-            if abs(change) > self._largest_change[i] or abs(mean) > top or abs(mean - A_LEAST * change) > top:
+            # Plain comparisons: calls of abs, min and max would cost more than all the rest.
+            if not (back <= end <= forth and -change_most <= change <= change_most):
                 return None
-            way = _way_to_stop(mean, self.acceleration[i], self.jerk[i])
-            rest, bulge = end + way, A_INTEGRAL * change * self.period_s
-            lower, upper = (end, 0.0) if end < 0.0 else (0.0, end)
-            if bulge > 0.0:
-                upper += bulge
+            if not -top <= mean - A_LEAST * change <= top:
+                return None
+            speed, bulge = mean if mean > 0.0 else -mean, share * change
+            if speed < knee:  # as `_way_to_stop`
+                way = mean * sqrt(speed / jerk)
             else:
-                lower += bulge
-            low[i], high[i] = rest if rest < lower else lower, rest if rest > upper else upper
-            stop[i], braking[i] = rest, way
-        sweep = Sweep(tuple(low), tuple(high), tuple(stop), tuple(braking))  # type: ignore[arg-type]
-        return Leg(delta, Moving(cruise, ZERO), sweep, in_time=True)
+                way = mean * (speed / acceleration + acceleration / jerk) / 2.0
+            rest = end + way
+            if end < 0.0:
+                low, high = end + bulge if bulge < way else rest, bulge if bulge > 0.0 else 0.0
+            else:
+                low, high = bulge if bulge < 0.0 else 0.0, end + bulge if bulge > way else rest
+            sweeps.append((low, high, rest, way))
+        return Leg(delta, Moving(cruise, ZERO), Sweep(*zip(*sweeps, strict=True)), in_time=True)  # type: ignore[arg-type]
 
     def _leg(self, delta: Six, moving: Moving, arrive_with: Six) -> Leg:
         """One period on the way to a way-point."""
@@ -297,10 +353,17 @@ def _way_to_stop(velocity: float, acceleration: float, jerk: float) -> float:
     motion is symmetrical in time, so its mean velocity is half of what it started with.
     """
     speed = abs(velocity)
-    if speed == 0.0:
+    if speed < acceleration * acceleration / jerk:
+        return velocity * sqrt(speed / jerk)
+    return velocity * (speed / acceleration + acceleration / jerk) / 2.0
+
+
+def _fastest_to_stop_in(way: float, acceleration: float, jerk: float) -> float:
+    """The speed whose `_way_to_stop` is so long: its inverse."""
+    if way <= 0.0:
         return 0.0
-    if speed * jerk >= acceleration * acceleration:
-        duration = speed / acceleration + acceleration / jerk
-    else:
-        duration = 2.0 * math.sqrt(speed / jerk)
-    return velocity * duration / 2.0
+    speed = (way * way * jerk) ** (1.0 / 3.0)
+    if speed < acceleration * acceleration / jerk:
+        return speed
+    half = acceleration * acceleration / jerk / 2.0
+    return sqrt(half * half + 2.0 * acceleration * way) - half

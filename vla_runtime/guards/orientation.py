@@ -7,12 +7,14 @@ from typing import final
 from vla_runtime import limits
 from vla_runtime.actions.rotations import Quaternion, multiply, normalized, quaternion_from_rpy
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import Pose, commanded_pose, no_pose, scaled
+from vla_runtime.guards.poses import no_pose, scaled
 from vla_runtime.guards.regions import Sweep
-from vla_runtime.types import Action, GuardContext, Intervention, Verdict
+from vla_runtime.types import Action, GuardContext, Intervention, Pose, Verdict
 
 HALVINGS = 12  # of the turn, to find how much of it is allowed
 ROUNDING_RAD = 1e-9
+
+Excess = tuple[float, float, float, str]  # over the limit [rad], value [rad], limit [rad], of what
 
 
 def tilt_rad(quaternion: Quaternion) -> float:
@@ -44,14 +46,15 @@ class Orientation:
         limits.within(self.name, 1e-3, math.pi / 2.0, max_tilt_rad=max_tilt_rad)
         limits.within(self.name, 1e-3, math.pi, max_heading_rad=max_heading_rad)
         self.max_tilt_rad, self.max_heading_rad = max_tilt_rad, max_heading_rad
+        self._last: tuple[Quaternion, Excess] | None = None
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the rotation that the action leads to."""
-        pose = commanded_pose(context)
+        pose = context.commanded_pose
         if pose is None:
             return no_pose(self.name)
         turn = action.values[3:6]
-        if self._worse(pose[1])[0] + 2.0 * sum(map(abs, turn)) <= 0.0:
+        if self._now(pose[1])[0] + 2.0 * sum(map(abs, turn)) <= 0.0:
             return None  # however the turn goes, it stays inside
         excess, value, limit, what = self._excess(pose[1], turn)
         if excess <= 0.0 or excess <= self._allowed(pose[1]):
@@ -63,8 +66,10 @@ class Orientation:
     def forbids(self, pose: Pose, sweep: Sweep) -> str | None:
         """Why a sweep is not allowed."""
         low, high = sweep.low[3:], sweep.high[3:]
+        now = self._now(pose[1])[0]
+        if now + 2.0 * (sum(high) - sum(low)) <= 0.0:
+            return None  # a quick yes: low is never above 0, high never below
         furthest = sum(map(max, map(abs, low), map(abs, high)))
-        now = self._worse(pose[1])[0]
         if now + 2.0 * furthest <= 0.0:
             return None  # even all of it in the worst direction stays inside
         allowed = max(now, 0.0) + ROUNDING_RAD
@@ -78,14 +83,21 @@ class Orientation:
 
     def _allowed(self, quaternion: Quaternion) -> float:
         """Excess that is allowed: none; outside the limits, not more than now."""
-        return max(self._worse(quaternion)[0], 0.0) + ROUNDING_RAD
+        return max(self._now(quaternion)[0], 0.0) + ROUNDING_RAD
 
-    def _excess(self, quaternion: Quaternion, turn: tuple[float, ...]) -> tuple[float, float, float, str]:
+    def _now(self, quaternion: Quaternion) -> Excess:
+        """`_worse` of the present rotation. Remembers its last answer: it is asked twice a step."""
+        last = self._last
+        if last is None or last[0] is not quaternion:
+            self._last = last = (quaternion, self._worse(quaternion))
+        return last[1]
+
+    def _excess(self, quaternion: Quaternion, turn: tuple[float, ...]) -> Excess:
         """By how much the worse of tilt and heading is over its limit after a turn: excess, value, limit, name."""
         roll, pitch, yaw = turn
         return self._worse(normalized(multiply(quaternion_from_rpy((roll, pitch, yaw)), quaternion)))
 
-    def _worse(self, quaternion: Quaternion) -> tuple[float, float, float, str]:
+    def _worse(self, quaternion: Quaternion) -> Excess:
         """Excess, value, limit and name of the one of tilt and heading that is further over its limit."""
         tilt, heading = tilt_rad(quaternion), heading_rad(quaternion)
         over_tilt, over_heading = tilt - self.max_tilt_rad, abs(heading) - self.max_heading_rad

@@ -1,31 +1,7 @@
-"""Where the tool is told to be, and where an action would bring it."""
+"""Where an action would bring the tool."""
 
-import math
-
-from vla_runtime.actions.rotations import Quaternion, Vector, multiply, normalized, quaternion_from_rpy
-from vla_runtime.types import Action, GuardContext, Intervention, Verdict
-
-Pose = tuple[Vector, Quaternion]
-ROUNDING = 1e-3  # of a quaternion's squared length, which single precision may leave
-
-
-def commanded_pose(context: GuardContext) -> Pose | None:
-    """The pose that the next delta is added to: where the controller was last told to go, else the measured one.
-
-    None where nobody says, and where what they say is no pose: not finite, or a quaternion whose length is not one.
-    """
-    robot, felt = context.observation.robot, context.observation.proprioception
-    if robot is not None:
-        x, y, z, *quaternion = robot.commanded_pose
-    elif felt is not None:
-        x, y, z, *quaternion = felt.end_effector_pose
-    else:
-        return None
-    i, j, k, w = quaternion
-    squared = i * i + j * j + k * k + w * w
-    if not (math.isfinite(x + y + z) and abs(squared - 1.0) <= ROUNDING):  # also refuses NaN
-        return None
-    return (x, y, z), (i, j, k, w)
+from vla_runtime.actions.rotations import multiply, normalized, quaternion_from_rpy
+from vla_runtime.types import Action, Intervention, Pose, Verdict
 
 
 def moved(pose: Pose, action: Action) -> Pose:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from vla_runtime.guards.poses import Pose
+from vla_runtime.types import Pose
 
 Six = tuple[float, float, float, float, float, float]
 

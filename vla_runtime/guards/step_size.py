@@ -1,5 +1,6 @@
 """No step is larger than the data that the model learned from, nor than a hard cap."""
 
+from operator import le
 from typing import final
 
 from vla_runtime import limits
@@ -39,14 +40,18 @@ class StepSize:
                 min(cap, max(high, 0.0)) if known else cap
                 for cap, (_, high, known) in zip(self._high, bounds, strict=True)
             )
+        self._least = tuple(low - ROUNDING for low in self._low)
+        self._most = tuple(high + ROUNDING for high in self._high)
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge one action."""
-        *motion, gripper = action.values
-        for value, low, high in zip(motion, self._low, self._high, strict=True):
-            if not low - ROUNDING <= value <= high + ROUNDING:
-                return self._clamp(motion, gripper)
-        return None
+        values = (
+            action.values
+        )  # the gripper, which is last, is compared with nothing: map ends with the shorter one
+        if all(map(le, self._least, values)) and all(map(le, values, self._most)):
+            return None
+        *motion, gripper = values
+        return self._clamp(motion, gripper)
 
     def _clamp(self, motion: list[float], gripper: float) -> Intervention:
         cut = tuple(

@@ -22,10 +22,11 @@ class TokenValidity:
         limits.count(self.name, 0, 10_000_000, first_id=first_id, last_id=last_id)
         limits.ordered(self.name, first_id=first_id, last_id=last_id)
         self._first, self._last = first_id, last_id
+        self._is_valid = range(first_id, last_id + 1).__contains__
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge the tokens that the action was decoded from."""
-        if context.tokens is None:
+        if context.tokens is None or all(map(self._is_valid, context.tokens.ids)):
             return None
         for token in context.tokens.ids:
             if not self._first <= token <= self._last:

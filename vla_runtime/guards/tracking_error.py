@@ -27,10 +27,13 @@ class TrackingError:
         limits.positive(self.name, max_error_m=max_error_m, max_error_rad=max_error_rad)
         limits.within(self.name, 0.0, 60.0, duration_s=duration_s)
         self._max_m, self._max_rad, self._duration_s = max_error_m, max_error_rad, duration_s
-        self._last: tuple[GuardContext, tuple[float, float, str, str]] | None = None
+        self._fine: GuardContext | None = None  # the last that `check` found on track
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge what is measured against what was commanded."""
+        if self._on_track(context):
+            self._fine = context
+            return None
         since_s = self.remember(context, None)
         if since_s is not None and not math.isfinite(self._worst(context)[0]):
             reason = "where the robot is, or was told to be, is no finite number"
@@ -43,19 +46,27 @@ class TrackingError:
 
     def remember(self, context: GuardContext, judgement: Judgement | None) -> float | None:
         """Since when [s] the error has been too large without a break; None: it is not."""
+        if self._fine is context or self._on_track(context):
+            return None
         worst, limit, _, _ = self._worst(context)
         if worst <= limit:
             return None
         since_s: float | None = context.memory.get(self.name)
         return context.now_s if since_s is None else since_s
 
-    def _worst(self, context: GuardContext) -> tuple[float, float, str, str]:
-        """The error that is largest beside its limit: value, limit, what it is of, unit. It is asked twice a step."""
-        if self._last is None or self._last[0] is not context:
-            self._last = (context, self._compared(context))
-        return self._last[1]
+    def _on_track(self, context: GuardContext) -> bool:
+        """A quick yes: tool and joints are so near that no axis can be off. Not so is no answer."""
+        robot, felt = context.observation.robot, context.observation.proprioception
+        return (
+            robot is not None
+            and felt is not None
+            and len(robot.commanded_joints) == len(felt.joint_positions)
+            and math.dist(robot.commanded_joints, felt.joint_positions) <= self._max_rad
+            and math.dist(robot.commanded_pose[:3], felt.end_effector_pose[:3]) <= self._max_m
+        )
 
-    def _compared(self, context: GuardContext) -> tuple[float, float, str, str]:
+    def _worst(self, context: GuardContext) -> tuple[float, float, str, str]:
+        """The error that is largest beside its limit: value, limit, what it is of, unit."""
         robot, felt = context.observation.robot, context.observation.proprioception
         if robot is None or felt is None:
             return 0.0, self._max_m, "tool", "m"

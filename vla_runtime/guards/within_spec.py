@@ -1,5 +1,6 @@
 """No number outside the action spec. It is in every chain: no configuration can leave it out."""
 
+from operator import le
 from typing import final
 
 from vla_runtime.guards.order import Rank
@@ -21,9 +22,9 @@ class WithinSpec:
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge one action of finite numbers."""
         spec, values = self._spec, action.values
-        clamped = tuple(map(_clamped, values, spec.low, spec.high))
-        if clamped == values:
+        if all(map(le, spec.low, values)) and all(map(le, values, spec.high)):
             return None
+        clamped = tuple(map(_clamped, values, spec.low, spec.high))
         outside = [
             (axis, value, low, high, unit)
             for axis, unit, value, low, high in zip(

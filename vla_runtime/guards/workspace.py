@@ -4,9 +4,9 @@ from typing import Any, final
 
 from vla_runtime import limits
 from vla_runtime.guards.order import Rank
-from vla_runtime.guards.poses import Pose, commanded_pose, no_pose
+from vla_runtime.guards.poses import no_pose
 from vla_runtime.guards.regions import Sweep
-from vla_runtime.types import Action, GuardContext, Intervention, Verdict
+from vla_runtime.types import Action, GuardContext, Intervention, Pose, Verdict
 
 AXES = ("x", "y", "z")
 ROUNDING_M = 1e-9
@@ -37,19 +37,25 @@ class Workspace:
 
     def check(self, action: Action, context: GuardContext) -> Intervention | None:
         """Judge where the action leads."""
-        pose = commanded_pose(context)
+        pose = context.commanded_pose
         if pose is None:
             return no_pose(self.name)
-        values = action.values
-        for here, delta, (low, high) in zip(pose[0], values, self.box, strict=False):
-            if not low <= here + delta <= high:
-                break
-        else:
+        (x, y, z), (dx, dy, dz, *_) = pose[0], action.values
+        (x0, x1), (y0, y1), (z0, z1) = self.box
+        if x0 <= x + dx <= x1 and y0 <= y + dy <= y1 and z0 <= z + dz <= z1:
             return None
         return self._clamp(pose[0], action)
 
     def forbids(self, pose: Pose, sweep: Sweep) -> str | None:
         """Why a sweep is not allowed."""
+        (x, y, z), low, high = pose[0], sweep.low, sweep.high
+        (x0, x1), (y0, y1), (z0, z1) = self.box
+        if (
+            x0 <= x + low[0] and x + high[0] <= x1
+            and y0 <= y + low[1] and y + high[1] <= y1
+            and z0 <= z + low[2] and z + high[2] <= z1
+        ):  # fmt: skip
+            return None  # a quick yes: most sweeps are inside
         for axis, here, down, up, (low, high) in zip(
             AXES, pose[0], sweep.low, sweep.high, self.box, strict=False
         ):

@@ -21,8 +21,8 @@ _Pose = tuple[Joints, Vector, Quaternion]
 class SerialArm:
     """Forward and inverse kinematics, joint limits and clearances of one arm, in its base frame.
 
-    Several guards ask the same in one tick, so the last frames and the last reach are remembered. The answer depends on
-    the question only: remembered or computed anew, it is the same to the last bit.
+    Several guards ask the same in one tick, and where one step leads the next one begins: the last answers are remembered.
+    An answer depends on the question only: remembered or computed anew, it is the same to the last bit.
 
     Attributes:
         joint_low_rad, joint_high_rad: Range of each joint [rad].
@@ -69,6 +69,7 @@ class SerialArm:
         self._collisions = settings.collision_model(capsules, pairs, over_table, links=count + 2)
         self._last_frames: tuple[Joints, Frames] | None = None
         self._last_reach: tuple[_Pose, inverse.Attempt] | None = None
+        self._last_clearances: tuple[Frames, float, Clearances] | None = None
 
     # ------------------------------------------------------------------------------------------- where things are
 
@@ -124,7 +125,10 @@ class SerialArm:
 
     def clearances(self, joints: Sequence[float], table_z: float) -> Clearances:
         """Smallest distance [m] of the arm to itself and to the table. Joints [rad]; table_z, base frame [m]."""
-        return self._collisions.clearances(self.frames(joints), table_z)
+        frames, last = self.frames(joints), self._last_clearances
+        if last is None or last[0] is not frames or last[1] != table_z:
+            self._last_clearances = last = (frames, table_z, self._collisions.clearances(frames, table_z))
+        return last[2]
 
     # ------------------------------------------------------------------------------------------------- remembering
 

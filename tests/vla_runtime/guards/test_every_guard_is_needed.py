@@ -15,11 +15,7 @@ def test_the_whole_chain_averts_it(scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.guard)
 def test_without_this_guard_nothing_averts_it(scenario: Scenario) -> None:
     guards = chain(*scenario.overrides, spec=scenario.spec, limits=scenario.limits)
-    guards.guards = tuple(guard for guard in guards.guards if guard.name != scenario.guard)
-    guards._remembering = tuple(guard for guard in guards.guards if hasattr(guard, "remember"))
-    for guard in guards.guards:
-        if hasattr(guard, "bind"):
-            guard.bind(guards.guards)  # type: ignore[attr-defined]
+    guards._take(guard for guard in guards.guards if guard.name != scenario.guard)
     judgement = played(guards, scenario.steps)[-1]
     assert not scenario.averted(judgement), judgement
 

@@ -14,9 +14,9 @@ from tests.conftest import SPEC
 from vla_runtime.actions.rotations import rotate
 from vla_runtime.guards.chain import GuardChain
 from vla_runtime.guards.keep_out import KeepOut
-from vla_runtime.guards.motion import ZERO, Motion, Moving
+from vla_runtime.guards.motion import ZERO, Motion, Moving, _fastest_to_stop_in, _way_to_stop
 from vla_runtime.guards.orientation import Orientation, heading_rad, tilt_rad
-from vla_runtime.guards.poses import Pose, moved
+from vla_runtime.guards.poses import moved
 from vla_runtime.guards.workspace import Workspace
 from vla_runtime.interfaces import Guard
 from vla_runtime.specs import ActionSpec
@@ -26,6 +26,7 @@ from vla_runtime.types import (
     GuardContext,
     Judgement,
     Observation,
+    Pose,
     Proprioception,
     Verdict,
 )
@@ -261,3 +262,11 @@ def test_the_reason_names_axis_value_and_unit() -> None:
     assert judgement.verdict is Verdict.CLAMP
     assert "y 0.00" in judgement.interventions[0].reason
     assert "instead of 0.05 m" in judgement.interventions[0].reason
+
+
+@given(way=st.floats(1e-6, 1.0), acceleration=st.floats(0.1, 50.0), jerk=st.floats(1.0, 10_000.0))
+def test_the_fastest_that_stops_in_a_way_needs_all_of_it(
+    way: float, acceleration: float, jerk: float
+) -> None:
+    speed = _fastest_to_stop_in(way, acceleration, jerk)
+    assert _way_to_stop(speed, acceleration, jerk) == pytest.approx(way, rel=1e-9)

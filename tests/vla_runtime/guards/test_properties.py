@@ -246,12 +246,16 @@ def test_a_robot_that_stopped_itself_is_stopped() -> None:
 @given(st.floats(-0.2, 0.2))
 @settings(max_examples=40, deadline=None)
 def test_joints_keep_their_margin_and_the_way_back_is_open(yaw: float) -> None:
-    """Joint 7 is 0.05 rad inside its margin; turning the tool turns it."""
+    """Joint 7 is 0.05 rad inside its margin; turning the tool turns it.
+
+    An eighth of a turn, the smallest share that is tried, must be more than the 0.02 degrees that inverse kinematics may be
+    off by, or no joint moves for it.
+    """
     guard = JointLimits(arm(), 0.1, 0.5, 0.001, 0.0087)
     near = (*HOME[:6], 2.85)
     answer = guard.check(action(yaw=yaw), context(near))
-    outward = yaw < -1e-3
-    assert (answer is not None) == outward or abs(yaw) <= 1e-3
+    outward = yaw < -3e-3
+    assert (answer is not None) == outward or abs(yaw) <= 3e-3
     if outward:
         assert answer is not None
         assert answer.verdict is Verdict.HOLD
@@ -284,8 +288,7 @@ def test_the_gripper_changes_sides_only_when_asked_often_enough_and_late_enough(
 ) -> None:
     guard: Any = GripperDebounce(0.4, 0.6, votes, 0.5)
     guards = GuardChain({}, SPEC)
-    guards.guards = (guard,)
-    guards._remembering = tuple(guard for guard in guards.guards if hasattr(guard, "remember"))
+    guards._take((guard,))
     steps = [(action(gripper=opening), context(now_s=0.2 * k)) for k, opening in enumerate(asked)]
     told = [1.0, *(judged.action.values[6] for judged in played(guards, steps))]
     changed = [k for k in range(1, len(told)) if (told[k] > 0.5) != (told[k - 1] > 0.5)]
