@@ -26,7 +26,8 @@ from sim.seeding import Streams
 from sim.sensing import Sensing
 from sim.simulation import Simulation
 from sim.state import SimulatorState
-from sim.tasks import Goal, Problem, Task, make_task
+from sim.tasks import Goal, ManyProblems, Problem, Task, make_task
+from sim.tasks.sampling import check_count
 from sim.trace import Trace
 from sim.world import SUBSTEP_S
 
@@ -56,6 +57,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         time_limit_s: float = 20.0,
         after_success_s: float = 1.0,
         cached_background: bool = True,
+        instructions_per_scene: int = 1,
         view: bool = False,
         render_mode: str | None = None,
     ) -> None:
@@ -72,6 +74,8 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             time_limit_s: Simulated time after which an episode is truncated [s].
             after_success_s: An episode ends this long after success, if the goal stays satisfied [s].
             cached_background: Draw what never moves once per episode (same pixels, faster).
+            instructions_per_scene: So many consecutive seeds share a scene and differ in what is asked for, where the task
+                knows what else could be asked there; 1 to 100.
             view: Open PyBullet's window.
             render_mode: None or "rgb_array" (the first camera's image).
 
@@ -89,6 +93,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             raise InvalidSetting(
                 "view=true needs a display, and DISPLAY is not set; episode.mp4 shows the same"
             )
+        self.instructions_per_scene = check_count("instructions_per_scene", instructions_per_scene, 1, 100)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": control_hz}
         chosen = {"front": Camera()} if cameras is None else dict(cameras)
@@ -277,11 +282,20 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
 
     def _set_up(self) -> Problem:
         """Draw and load the problem of `self.seed`; one whose things roll away while settling is drawn again."""
+        scene, number = divmod(self.seed, self.instructions_per_scene)
         for attempt in range(SETTLE_TRIES):
-            problem = self.task.sample(Streams(self.seed, attempt))
+            streams = Streams(scene, attempt)
+            problem = self.task.sample(streams)
             if self.simulation.load(problem.scene):
-                return problem
+                return self._asked(problem, number, streams)
         raise SimulatorError(f"seed {self.seed}: no scene of task {self.task.name} came to rest")
+
+    def _asked(self, problem: Problem, number: int, streams: Streams) -> Problem:
+        """The problem itself for number 0, then in random order what else could be asked in its scene, then again."""
+        others = self.task.others(problem) if number and isinstance(self.task, ManyProblems) else []
+        order = streams("instructions").permutation(len(others))
+        every = [problem, *(others[int(index)] for index in order)]
+        return every[number % len(every)]
 
 
 def _judgement_interval(substeps: int) -> int:

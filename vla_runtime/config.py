@@ -112,7 +112,7 @@ def build_runtime(config: DictConfig) -> Runtime:
         raise ConfigurationError(f"stop_latch={config.stop_latch}: expected {' or '.join(STOP_LATCHES)}")
     environment = _build(config.environment)
     try:
-        policy = _build(config.policy, **_asked_for(config.policy, _of(environment)))
+        policy = _build_policy(config.policy, _of(environment))
         check_compatible(policy.action_spec, environment.action_spec)
         checksum = policy.describe().get("checksum")
         settings = guard_settings(config, environment.action_spec, policy.unnormalizer, checksum)
@@ -222,6 +222,17 @@ def _clock_maker(node: DictConfig, environment: Any) -> Callable[[int], Clock]:
         )
 
     return clock
+
+
+def _build_policy(node: DictConfig, offered: Mapping[str, Any]) -> Any:
+    """A policy, and first the policies that it is put together from: each may ask."""
+    parts = {
+        str(name): _build_policy(child, offered)
+        for name, child in node.items()
+        if isinstance(child, DictConfig) and "_target_" in child and _asked_for(child, offered)
+    }
+    rest = OmegaConf.masked_copy(node, [name for name in node if name not in parts])
+    return _build(rest, **parts, **_asked_for(node, offered))
 
 
 def _of(environment: Any) -> dict[str, Any]:

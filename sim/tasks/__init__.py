@@ -9,7 +9,7 @@ from sim.tasks.pick import Pick
 from sim.tasks.pick_moving import PickMoving
 from sim.tasks.place_in import PlaceIn
 from sim.tasks.place_on import PlaceOn
-from sim.tasks.problem import Goal, Problem, Task
+from sim.tasks.problem import Goal, ManyProblems, Problem, Task
 from sim.tasks.put_correct import PutCorrect
 from sim.tasks.stack import Stack
 
@@ -26,6 +26,7 @@ def make_task(name: str) -> Task:
 __all__ = [
     "TASKS",
     "Goal",
+    "ManyProblems",
     "MoveNear",
     "Pick",
     "PickMoving",

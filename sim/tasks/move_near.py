@@ -5,7 +5,15 @@ from sim.scene import REGION_X, REGION_Y, Placed, Scene, arrange
 from sim.seeding import Streams
 from sim.tasks.goals import NEAR, Near
 from sim.tasks.problem import Problem
-from sim.tasks.sampling import MOST_DISTRACTORS, check_count, choose, choose_others, graspable, resolve
+from sim.tasks.sampling import (
+    MOST_DISTRACTORS,
+    check_count,
+    choose,
+    choose_others,
+    graspable,
+    resolve,
+    within,
+)
 
 FAR = NEAR + 0.06  # [m] between the two at the start, at least
 ROOM = 0.04  # [m] the reference stands this far inside the region, so that there is room beside it
@@ -35,12 +43,26 @@ class MoveNear:
         for _ in range(200):
             placed = arrange([thing, reference, *others], rng)
             if _apart(placed[0], placed[1]) and _has_room(placed[1]):
-                start = (placed[1].x, placed[1].y)
-                goal = Near(thing.name, reference.name, start)
-                return Problem(Scene(tuple(placed)), f"move the {thing.name} near the {reference.name}", goal)
+                return _problem(Scene(tuple(placed)), placed[0], placed[1])
         raise InvalidSetting(
             f"distractors {self.distractors}: no room to stand apart and beside each other; ask for fewer"
         )
+
+    def others(self, problem: Problem) -> list[Problem]:
+        """What else could be asked in the same scene: every other pair that stands apart, with room beside the second."""
+        things = within(problem.scene, self.objects)
+        every = (
+            _problem(problem.scene, thing, reference)
+            for thing in things
+            for reference in within(problem.scene, graspable(*COMPACT))
+            if _apart(thing, reference) and _has_room(reference)
+        )
+        return [other for other in every if other.instruction != problem.instruction]
+
+
+def _problem(scene: Scene, thing: Placed, reference: Placed) -> Problem:
+    goal = Near(thing.body, reference.body, (reference.x, reference.y))
+    return Problem(scene, f"move the {thing.body} near the {reference.body}", goal)
 
 
 def _apart(first: Placed, second: Placed) -> bool:

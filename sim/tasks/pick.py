@@ -4,7 +4,15 @@ from sim.scene import Scene, arrange
 from sim.seeding import Streams
 from sim.tasks.goals import Lifted
 from sim.tasks.problem import Problem
-from sim.tasks.sampling import MOST_DISTRACTORS, check_count, choose, choose_others, graspable, resolve
+from sim.tasks.sampling import (
+    MOST_DISTRACTORS,
+    check_count,
+    choose,
+    choose_others,
+    graspable,
+    resolve,
+    within,
+)
 
 
 class Pick:
@@ -22,4 +30,13 @@ class Pick:
         thing = choose(streams("object"), self.objects)
         others = choose_others(streams("distractors"), graspable(), [thing], self.distractors)
         placed = arrange([thing, *others], streams("poses"))
-        return Problem(Scene(tuple(placed)), f"pick up the {thing.name}", Lifted(thing.name))
+        return _problem(Scene(tuple(placed)), thing.name)
+
+    def others(self, problem: Problem) -> list[Problem]:
+        """What else could be asked in the same scene: every other thing."""
+        every = (_problem(problem.scene, thing.body) for thing in within(problem.scene, self.objects))
+        return [other for other in every if other.instruction != problem.instruction]
+
+
+def _problem(scene: Scene, thing: str) -> Problem:
+    return Problem(scene, f"pick up the {thing}", Lifted(thing))

@@ -5,9 +5,11 @@ from sim.tasks.goals import Inside
 from sim.tasks.problem import Problem
 from sim.tasks.sampling import (
     MOST_DISTRACTORS,
+    Placement,
     check_count,
     draw_placement,
     graspable,
+    placements,
     resolve,
     resolve_receptacles,
 )
@@ -45,5 +47,14 @@ class PlaceIn:
         """One thing and one of several bowls among others."""
         every = resolve_receptacles(None, KINDS)
         drawn = draw_placement(streams, self.objects, self.receptacles, every, self.bowls, self.distractors)
-        sentence = f"put the {drawn.thing.name} in the {drawn.destination.name}"
-        return Problem(drawn.scene, sentence, Inside(drawn.thing.name, drawn.destination.name, drawn.wrong))
+        return _problem(drawn)
+
+    def others(self, problem: Problem) -> list[Problem]:
+        """What else could be asked in the same scene: every other pair of a thing and a bowl."""
+        every = map(_problem, placements(problem.scene, self.objects, self.receptacles))
+        return [other for other in every if other.instruction != problem.instruction]
+
+
+def _problem(asked: Placement) -> Problem:
+    thing, bowl = asked.thing.name, asked.destination.name
+    return Problem(asked.scene, f"put the {thing} in the {bowl}", Inside(thing, bowl, asked.wrong))

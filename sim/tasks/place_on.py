@@ -5,9 +5,11 @@ from sim.tasks.goals import On
 from sim.tasks.problem import Problem
 from sim.tasks.sampling import (
     MOST_DISTRACTORS,
+    Placement,
     check_count,
     draw_placement,
     graspable,
+    placements,
     resolve,
     resolve_receptacles,
 )
@@ -47,5 +49,14 @@ class PlaceOn:
         drawn = draw_placement(
             streams, self.objects, self.receptacles, every, self.surfaces, self.distractors
         )
-        sentence = f"put the {drawn.thing.name} on the {drawn.destination.name}"
-        return Problem(drawn.scene, sentence, On(drawn.thing.name, drawn.destination.name, drawn.wrong))
+        return _problem(drawn)
+
+    def others(self, problem: Problem) -> list[Problem]:
+        """What else could be asked in the same scene: every other pair of a thing and a surface."""
+        every = map(_problem, placements(problem.scene, self.objects, self.receptacles))
+        return [other for other in every if other.instruction != problem.instruction]
+
+
+def _problem(asked: Placement) -> Problem:
+    thing, surface = asked.thing.name, asked.destination.name
+    return Problem(asked.scene, f"put the {thing} on the {surface}", On(thing, surface, asked.wrong))

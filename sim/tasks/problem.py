@@ -1,8 +1,9 @@
 """What a task hands to the environment at each reset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sim.scene import Scene
 from sim.seeding import Streams
@@ -66,6 +67,15 @@ class Problem:
     instruction: str
     goal: Goal
     chance_level: float | None = None
+
+
+@runtime_checkable
+class ManyProblems(Protocol):
+    """A task that knows what else could be asked in a scene."""
+
+    def others(self, problem: Problem) -> Sequence[Problem]:
+        """Problems in the scene of one that was sampled, with other instructions; none where there is no choice."""
+        ...
 
 
 class Task(Protocol):

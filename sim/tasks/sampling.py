@@ -7,7 +7,7 @@ import numpy as np
 
 from sim.errors import InvalidSetting
 from sim.objects import Item, find_item, find_receptacle, items, receptacles
-from sim.scene import Scene, arrange
+from sim.scene import Placed, Scene, arrange
 from sim.seeding import Streams
 
 MOST_DISTRACTORS = 5
@@ -107,6 +107,31 @@ def draw_placement(
     around = choose_others(streams("distractors"), graspable(), [thing], distractors)
     placed = arrange([destination, *wrong, thing, *around], streams("poses"))
     return Placement(thing, destination, tuple(item.name for item in wrong), Scene(tuple(placed)))
+
+
+def within(scene: Scene, pool: Iterable[Item]) -> list[Placed]:
+    """What of a pool lies on the table of a scene, by itself."""
+    names = {item.name for item in pool}
+    return [
+        placed
+        for placed in scene.placed
+        if placed.body == placed.item.name in names and placed.inside is None
+    ]
+
+
+def placements(scene: Scene, objects: list[Item], destinations: list[Item]) -> list[Placement]:
+    """Every pair of a thing and a receptacle in a scene; the other receptacles are wrong."""
+    receptacles = [placed.body for placed in scene.placed if placed.item.kind.inner_radius > 0.0]
+    return [
+        Placement(
+            thing.item,
+            place.item,
+            tuple(name for name in receptacles if name != place.body),
+            scene,
+        )
+        for thing in within(scene, objects)
+        for place in within(scene, destinations)
+    ]
 
 
 def choose_others(

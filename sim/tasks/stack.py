@@ -4,7 +4,15 @@ from sim.scene import Scene, arrange
 from sim.seeding import Streams
 from sim.tasks.goals import Stacked
 from sim.tasks.problem import Problem
-from sim.tasks.sampling import MOST_DISTRACTORS, check_count, choose, choose_others, graspable, resolve
+from sim.tasks.sampling import (
+    MOST_DISTRACTORS,
+    check_count,
+    choose,
+    choose_others,
+    graspable,
+    resolve,
+    within,
+)
 
 
 class Stack:
@@ -23,5 +31,18 @@ class Stack:
         base = choose_others(streams("reference"), graspable("cube"), [upper], 1)[0]
         others = choose_others(streams("distractors"), graspable(), [upper, base], self.distractors)
         placed = arrange([upper, base, *others], streams("poses"))
-        goal = Stacked(upper.name, base.name)
-        return Problem(Scene(tuple(placed)), f"stack the {upper.name} on the {base.name}", goal)
+        return _problem(Scene(tuple(placed)), upper.name, base.name)
+
+    def others(self, problem: Problem) -> list[Problem]:
+        """What else could be asked in the same scene: every other pair of cubes, in either order."""
+        every = (
+            _problem(problem.scene, upper.body, base.body)
+            for upper in within(problem.scene, self.objects)
+            for base in within(problem.scene, graspable("cube"))
+            if upper is not base
+        )
+        return [other for other in every if other.instruction != problem.instruction]
+
+
+def _problem(scene: Scene, upper: str, base: str) -> Problem:
+    return Problem(scene, f"stack the {upper} on the {base}", Stacked(upper, base))
