@@ -83,6 +83,11 @@ class EpisodeWriter:
         }
 
     @property
+    def features(self) -> dict[str, Feature]:
+        """As they were given."""
+        return dict(self._features)
+
+    @property
     def _columns(self) -> dict[str, Feature]:
         return {name: feature for name, feature in self._features.items() if not feature.is_picture}
 
@@ -383,4 +388,4 @@ def _checked_picture(where: str, feature: Feature, value: Any) -> Image:
     if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.shape != feature.shape:
         got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
         raise InvalidDataset(f"{where}: {got}; expected uint8 {feature.shape}")
-    return value
+    return value.copy()  # it waits for the encoder, and its owner may reuse it
