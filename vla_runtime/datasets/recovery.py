@@ -20,8 +20,8 @@ from vla_runtime.datasets.notes import read_notes
 from vla_runtime.datasets.opening import read_info
 from vla_runtime.datasets.places import next_places
 from vla_runtime.datasets.rebuild import Found, rows_from_files
-from vla_runtime.datasets.staging import LOCK as STAGING_LOCK
-from vla_runtime.datasets.staging import MANIFEST, is_alive
+from vla_runtime.datasets.staged import LOCK as STAGING_LOCK
+from vla_runtime.datasets.staged import MANIFEST, is_alive
 from vla_runtime.errors import InvalidDataset
 
 YOUNG_S = 60.0  # [s] for which a staging folder may be without its lock

@@ -13,8 +13,9 @@ from typing import Any, final
 import pyarrow as pa
 
 from vla_runtime.datasets import index_v3
+from vla_runtime.datasets.columns import as_matrix, default_columns, with_defaults
 from vla_runtime.datasets.durable import place, write_json, write_parquet
-from vla_runtime.datasets.features import DEFAULTS, Feature, check_writable, difference
+from vla_runtime.datasets.features import DEFAULTS, Feature, check_fps, check_writable, difference
 from vla_runtime.datasets.index import DatasetIndex, Episode, VideoPart
 from vla_runtime.datasets.layout import (
     EPISODE_FILE,
@@ -31,15 +32,7 @@ from vla_runtime.datasets.notes import append_note, read_notes
 from vla_runtime.datasets.opening import read_info
 from vla_runtime.datasets.places import Place, data_path, next_data, next_video, video_path
 from vla_runtime.datasets.recovery import recover
-from vla_runtime.datasets.staging import (
-    StagedEpisode,
-    as_matrix,
-    check_fps,
-    default_columns,
-    read_staged,
-    video_name,
-    with_defaults,
-)
+from vla_runtime.datasets.staged import StagedEpisode, read_staged, video_name
 from vla_runtime.datasets.totals import bring_statistics_up_to_date
 from vla_runtime.errors import InvalidDataset
 
