@@ -28,7 +28,7 @@ class KillSettings:
 
     kills: int = 50
     seed: int = 0
-    longest_s: float = 0.6
+    longest_s: float = 2.5
     out: str | None = None
 
 
