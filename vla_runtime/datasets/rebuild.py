@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from vla_runtime.datasets import index_v3
+from vla_runtime.datasets import index_v3, index_writing
 from vla_runtime.datasets.decoding import OpenVideo, frame_times
 from vla_runtime.datasets.features import Feature
 from vla_runtime.datasets.index import Episode
@@ -121,7 +121,7 @@ def _row(
     videos = {}
     for name, camera in cameras.items():
         videos[name], statistics[name] = camera.take(length)
-    return index_v3.row_of(
+    return index_writing.row_of(
         number, int(part["index"][0, 0]), length, [tasks[task] for task in used], place, videos, statistics
     )
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from vla_runtime.datasets.features import Feature
 from vla_runtime.datasets.index import DatasetIndex
-from vla_runtime.datasets.index_v3 import read_table, write_statistics
+from vla_runtime.datasets.index_v3 import read_table
+from vla_runtime.datasets.index_writing import write_statistics
 from vla_runtime.datasets.layout import STATISTICS
 from vla_runtime.datasets.moments import mixed, of_numbers
 from vla_runtime.datasets.opening import read_index, read_info
