@@ -10,6 +10,7 @@ from vla_runtime.config import build_runtime, choices, compose_config
 from vla_runtime.evaluation.rollout import Runtime
 from vla_runtime.models.openvla.random_checkpoint import write_random_checkpoint
 
+PRIVILEGED = ("expert", "presser", "demonstrator", "dagger")
 SMALL = ["environment.env.cameras.front.width=32", "environment.env.cameras.front.height=32"]
 
 
@@ -23,6 +24,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=choices("policy"))
 def runtime(request: pytest.FixtureRequest, checkpoint: Path) -> Iterator[Runtime]:
     model = [f"policy.checkpoint={checkpoint}"] if request.param.startswith("openvla") else []
+    model += [f"policy.driver.checkpoint={checkpoint}"] if request.param == "dagger" else []
     made = build_runtime(compose_config("run_episode", [f"policy={request.param}", *model, *SMALL]))
     made.environment.reset(3)
     yield made
@@ -52,7 +54,7 @@ def test_equal_seeds_give_equal_chunks(runtime: Runtime) -> None:
 
 
 def test_only_policies_that_read_the_simulator_are_privileged(runtime: Runtime) -> None:
-    assert runtime.policy.privileged is (runtime.description["policy"] in ("expert", "presser"))
+    assert runtime.policy.privileged is (runtime.description["policy"] in PRIVILEGED)
 
 
 def test_tokens_belong_to_their_actions(runtime: Runtime) -> None:
