@@ -48,6 +48,7 @@ YAW_RANGE = (math.radians(-60), math.radians(120))
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
 LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
+LEAST_TURN = 1e-4  # [rad] less is rounding: left in, it would be all that a data set knows of roll and pitch
 OPEN, CLOSED = 1.0, 0.0
 
 
@@ -112,7 +113,7 @@ def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[n
     return np.array(
         [
             *(_clamped(s, limits.step_m) for s in step),
-            *(_clamped(t, limits.turn_rad) for t in turn),
+            *(_clamped(t, limits.turn_rad) if abs(t) > LEAST_TURN else 0.0 for t in turn),
             aim.gripper,
         ]
     )
