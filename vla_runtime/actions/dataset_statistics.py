@@ -76,7 +76,7 @@ class DatasetStatistics:
         }
 
     def warnings(self, clipped_share: float = CLIPPED_SHARE) -> list[str]:
-        """What looks wrong with normalised axes, in words: dead ones, and clipped ones.
+        """What looks wrong, in words: dead axes (the gripper too: the original makes them 0), and clipped ones.
 
         Args:
             clipped_share: [share] of frames exactly at the smallest or largest value, from which on it is told.
@@ -84,10 +84,9 @@ class DatasetStatistics:
         lines: list[str] = []
         for axis, name in enumerate(self.axes):
             low, high = self.action.q01[axis], self.action.q99[axis]
-            if not self.mask[axis]:
-                continue
             if low == high:
                 lines.append(f"{name}: dead, 1 % and 99 % quantile are both {low:g}; it is normalised to 0")
+            if low == high or not self.mask[axis]:
                 continue
             for end in ("min", "max"):
                 share = getattr(self.action, f"share_at_{end}")[axis]

@@ -136,16 +136,24 @@ def test_the_file_is_read_back_by_the_runtime(tmp_path: Path) -> None:
     assert ActionStatistics.load(path) == found.normalisation
 
 
-def test_dead_and_clipped_axes_are_named_and_the_gripper_may_be_both() -> None:
+def test_dead_and_clipped_axes_are_named_and_the_gripper_may_be_clipped() -> None:
     rows = np.random.default_rng(0).normal(0, 0.01, (1000, 7))
     rows[:, 1] = 0.0
     rows[:, 2] = np.clip(rows[:, 2], -0.01, 1.0)
-    rows[:, 6] = 1.0
+    rows[:, 6] = rows[:, 6] > 0
     said = compute_statistics(NumberSource([rows])).warnings()
     assert len(said) == 2
     assert said[0].startswith("y: dead")
     assert said[1].startswith("z: clipped, 1")
     assert "exactly its min, -0.01" in said[1]
+
+
+def test_a_gripper_that_never_moves_is_told_because_it_becomes_zero() -> None:
+    rows = np.random.default_rng(0).normal(0, 0.01, (1000, 7))
+    rows[:, 6] = 1.0
+    found = compute_statistics(NumberSource([rows]))
+    assert found.warnings() == ["gripper: dead, 1 % and 99 % quantile are both 1; it is normalised to 0"]
+    assert found.normalisation.normalize(Action(tuple(rows[0]))).values[6] == 0.0
 
 
 def test_nan_is_refused_with_episode_and_frame() -> None:
