@@ -32,6 +32,8 @@ def extended(
     Raises:
         InvalidVocabulary: A name that is taken, too few rows, or a reserved id among the new ones.
     """
+    from tokenizers import AddedToken
+
     taken = [name for name in names if tokenizer.token_to_id(name) is not None]
     if taken:
         raise InvalidVocabulary(f"token {taken[0]!r} is in the vocabulary already: expected new names")
@@ -42,8 +44,9 @@ def extended(
             f"{first + len(names)} rows, or reuse rarely used tokens"
         )
     copy = type(tokenizer).from_str(tokenizer.to_str())
-    copy.add_tokens(list(names))  # pyright: ignore[reportUnknownMemberType]  the library's own annotation is a bare list
-    ids = [copy.token_to_id(name) for name in names]
+    # Not normalised: a tokenizer that changes spaces first would otherwise never find them in a text.
+    copy.add_tokens([AddedToken(name, normalized=False) for name in names])  # pyright: ignore[reportUnknownMemberType]
+    ids = copy.encode("".join(names), add_special_tokens=False).ids
     if ids != list(range(first, first + len(names))):
         raise InvalidVocabulary(f"ids of {names[0]!r} and its like: expected {first} and on, got {ids[:3]}")
     found = ActionIds(tuple(range(first, first + len(names))))
