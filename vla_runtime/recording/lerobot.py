@@ -46,7 +46,9 @@ class StagingRecorder:
         self._spec, self._codec = action_spec, codec
         self._noted = {name: (description or {}).get(name) for name in NOTED}
         self._episode: EpisodeWriter | None = None
-        self._waiting: dict[str, Any] | None = None  # the last row: whether it ends the episode is known later
+        self._waiting: dict[str, Any] | None = (
+            None  # the last row: whether it ends the episode is known later
+        )
         self._last: Action | None = None  # what was executed before
         self._instruction, self._seed = "", 0
 
