@@ -71,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     folder = writable_folder(output_folder(config.out, "run_episode"), "out")
     remove_leftovers(folder)
+    config.out = str(folder)
     console = Console()
     console.print(
         f"[bold]{config.chosen.policy}[/bold] policy, task [bold]{config.chosen.task}[/bold]", highlight=False
