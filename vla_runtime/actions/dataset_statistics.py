@@ -21,6 +21,7 @@ from vla_runtime.specs import DELTA_AXES
 QUANTILES = (0.01, 0.99)
 RANKS = 4  # places in the sorted rows that two quantiles lie between, at most
 MEMORY_BYTES = 128 * 2**20  # [bytes]
+FAINT_SHARE = 1e-3  # of the widest axis' range, below which an axis is likely to be nothing but noise
 CLIPPED_SHARE = 0.05  # [share] of frames exactly at an extreme, from which on an axis looks clipped
 
 
@@ -76,17 +77,25 @@ class DatasetStatistics:
         }
 
     def warnings(self, clipped_share: float = CLIPPED_SHARE) -> list[str]:
-        """What looks wrong, in words: dead axes (the gripper too: the original makes them 0), and clipped ones.
+        """What looks wrong, in words: dead axes (the gripper too: the original makes them 0), faint and clipped ones.
 
         Args:
             clipped_share: [share] of frames exactly at the smallest or largest value, from which on it is told.
         """
         lines: list[str] = []
+        ranges = np.subtract(self.action.q99, self.action.q01)
+        widest = max((ranges[axis] for axis in range(len(self.axes)) if self.mask[axis]), default=0.0)
         for axis, name in enumerate(self.axes):
             low, high = self.action.q01[axis], self.action.q99[axis]
             if low == high:
                 lines.append(f"{name}: dead, 1 % and 99 % quantile are both {low:g}; it is normalised to 0")
             if low == high or not self.mask[axis]:
+                continue
+            if ranges[axis] < FAINT_SHARE * widest:
+                lines.append(
+                    f"{name}: faint, from {low:g} to {high:g} is under 1/1000 of the widest axis; as noise it would be "
+                    "normalised to full size"
+                )
                 continue
             for end in ("min", "max"):
                 share = getattr(self.action, f"share_at_{end}")[axis]

@@ -8,7 +8,10 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vla_runtime.actions.bin_tokenizer import BinTokenizer
 from vla_runtime.actions.fast_tokenizer import FASTTokenizer
@@ -88,6 +91,29 @@ def load_tokenizer(folder: Path) -> ActionTokenizer:
             raise
         raise InvalidVocabulary(f"{file}: damaged ({error!r})") from error
     raise InvalidVocabulary(f"{file}: kind {kind!r}; expected one of {', '.join([*PLAIN, *WITH_TEXT])}")
+
+
+@final
+class SavedTokenizer:
+    """An action tokenizer from a folder, for YAML.
+
+    Attributes:
+        periods: Control periods that one sequence of tokens stands for.
+        token_ids: The ids of all action tokens.
+    """
+
+    def __init__(self, folder: str) -> None:
+        """Args: folder: that `save_tokenizer` wrote. Raises InvalidVocabulary."""
+        self._tokenizer = load_tokenizer(Path(folder))
+        self.periods, self.token_ids = self._tokenizer.periods, self._tokenizer.token_ids
+
+    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
+        """As the tokenizer does."""
+        return self._tokenizer.encode(values)
+
+    def decode(self, token_ids: ArrayLike) -> NDArray[np.float64]:
+        """As the tokenizer does."""
+        return self._tokenizer.decode(token_ids)
 
 
 def load_text_tokenizer(file: Path) -> "Tokenizer":

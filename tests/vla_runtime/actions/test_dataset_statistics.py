@@ -136,13 +136,15 @@ def test_the_file_is_read_back_by_the_runtime(tmp_path: Path) -> None:
     assert ActionStatistics.load(path) == found.normalisation
 
 
-def test_dead_and_clipped_axes_are_named_and_the_gripper_may_be_clipped() -> None:
+def test_dead_faint_and_clipped_axes_are_named_and_the_gripper_may_be_clipped() -> None:
     rows = np.random.default_rng(0).normal(0, 0.01, (1000, 7))
     rows[:, 1] = 0.0
     rows[:, 2] = np.clip(rows[:, 2], -0.01, 1.0)
+    rows[:, 3] *= 1e-4
     rows[:, 6] = rows[:, 6] > 0
     said = compute_statistics(NumberSource([rows])).warnings()
-    assert len(said) == 2
+    assert len(said) == 3
+    assert said[2].startswith("roll: faint, from -2.")
     assert said[0].startswith("y: dead")
     assert said[1].startswith("z: clipped, 1")
     assert "exactly its min, -0.01" in said[1]
