@@ -13,6 +13,7 @@ BYTES = 8  # [bytes] of a float64
 COPIES = 6  # arrays as large as a piece that are alive at a time while quantiles are counted
 
 Rows = NDArray[np.float64]
+Read = Callable[[int, int], Rows]
 Progress = Callable[[int, int], None]
 
 
@@ -26,9 +27,7 @@ class Column:
         axes: How many numbers each row has.
     """
 
-    def __init__(
-        self, source: FrameSource, name: str, read: Callable[[int, int], Rows], memory_bytes: int
-    ) -> None:
+    def __init__(self, source: FrameSource, name: str, read: Read, memory_bytes: int) -> None:
         """Open a column.
 
         Args:
@@ -92,16 +91,23 @@ def action_column(source: FrameSource, memory_bytes: int) -> Column:
     return Column(source, "action", source.actions, memory_bytes)
 
 
-def proprio_column(source: FrameSource, memory_bytes: int) -> Column:
-    """The proprioception of a data set; zeros as wide as an action where it has none, as in the original."""
+def proprio_column(source: FrameSource, memory_bytes: int, read: Read | None = None) -> Column:
+    """The proprioception of a data set; zeros as wide as an action where it has none, as in the original.
 
-    def read(start: int, stop: int) -> Rows:
+    Args:
+        source: It has proprioception if its first frame has.
+        memory_bytes: What pieces may take [bytes].
+        read: A faster way to the rows than frame by frame.
+    """
+    if len(source) and source.frame(0).state is None:
+        width = source.actions(0, 1).shape[1]
+        return Column(source, "proprio", lambda start, stop: np.zeros((stop - start, width)), memory_bytes)
+
+    def frame_by_frame(start: int, stop: int) -> Rows:
         states = [source.frame(index).state for index in range(start, stop)]
         missing = [state is None for state in states]
-        if all(missing):
-            return np.zeros_like(source.actions(start, stop))
         if any(missing):
             raise InvalidStatistics(f"proprio: frame {start + missing.index(True)} has none, others have")
         return np.stack([state for state in states if state is not None])
 
-    return Column(source, "proprio", read, memory_bytes)
+    return Column(source, "proprio", read or frame_by_frame, memory_bytes)

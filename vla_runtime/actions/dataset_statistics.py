@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vla_runtime.actions.columns import Column, Progress, action_column, proprio_column
+from vla_runtime.actions.columns import Column, Progress, Read, action_column, proprio_column
 from vla_runtime.actions.moments import moments
 from vla_runtime.actions.quantiles import exact_quantiles, passes
 from vla_runtime.actions.statistics import ActionStatistics
@@ -113,6 +113,7 @@ def compute_statistics(
     gripper: str | int | None = None,
     memory_bytes: int = MEMORY_BYTES,
     progress: Progress | None = None,
+    read_proprio: Read | None = None,
 ) -> DatasetStatistics:
     """Statistics of all frames of a data set.
 
@@ -123,16 +124,18 @@ def compute_statistics(
             "gripper", or the last one. "": every axis is normalised.
         memory_bytes: About what reading and counting may take [bytes], whatever the length of the data set.
         progress: Told how many frames are read, and of how many; passes count.
+        read_proprio: From first frame and one past the last to proprioception; None: frame by frame, which is slow.
 
     Raises:
         InvalidStatistics: No frames, a number that is not finite (with episode and frame), axes that do not fit.
     """
-    columns = [action_column(source, memory_bytes // 2), proprio_column(source, memory_bytes // 2)]
+    half = memory_bytes // 2  # for what is read, and for counting
+    columns = [action_column(source, half), proprio_column(source, half, read_proprio)]
     names = axis_names(columns[0].axes, axes)
     mask = normalised_axes(names, gripper)
-    rounds = [1 + passes(column, RANKS, memory_bytes // 2) for column in columns]
+    rounds = [1 + passes(column, RANKS, half) for column in columns]
     told = _Told(progress, len(source) * sum(rounds))
-    action, proprio = (_summary(column, memory_bytes // 2, told) for column in columns)
+    action, proprio = (_summary(column, half, told) for column in columns)
     return DatasetStatistics(action, proprio, names, mask, len(source), len(source.episode_bounds))
 
 

@@ -17,7 +17,7 @@ from vla_runtime.actions.dataset_statistics import (
     dataset_statistics_file,
 )
 from vla_runtime.commands.command_line import output_folder, run_command
-from vla_runtime.commands.data_sets import as_axis, names_of_axes, opened, units_of_axes
+from vla_runtime.commands.data_sets import as_axis, names_of_axes, opened, states_of, units_of_axes
 from vla_runtime.commands.statistics_plot import plot_statistics
 from vla_runtime.config import compose_config
 from vla_runtime.errors import ConfigurationError
@@ -65,7 +65,9 @@ def main(arguments: Sequence[str]) -> int:
         names = names_of_axes(source, source.actions(0, 1).shape[1])
         began_s = time.perf_counter()
         with Progress(transient=True) as bar:
-            found = compute_statistics(source, names, as_axis(config.gripper), memory, _told(bar))
+            found = compute_statistics(
+                source, names, as_axis(config.gripper), memory, _told(bar), states_of(source)
+            )
         spent_s = time.perf_counter() - began_s
         key = config.key or Path(config.dataset).resolve().name
         write_json(folder / FILE, dataset_statistics_file({key: found}))

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vla_runtime.actions.columns import Read
 from vla_runtime.actions.dataset_statistics import axis_names, normalised_axes
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.actions.token_costs import Rows, statistics_of
 from vla_runtime.datasets import LeRobotDataset, open_dataset
+from vla_runtime.datasets.layout import ACTION, STATE
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.specs import DELTA_AXES, DELTA_UNITS
 
@@ -22,8 +26,15 @@ def opened(folder: str | None) -> LeRobotDataset:
 
 def names_of_axes(source: LeRobotDataset, count: int) -> tuple[str, ...]:
     """As the data set calls them; else the runtime's."""
-    names = source.features["action"].names
+    names = source.features[ACTION].names
     return axis_names(count, names if isinstance(names, list) and len(names) == count else None)
+
+
+def states_of(source: LeRobotDataset) -> Read | None:
+    """A fast way to its proprioception, where it has some."""
+    if STATE not in source.features:
+        return None
+    return lambda start, stop: source.column(STATE, start, stop).astype(np.float64)
 
 
 def units_of_axes(names: tuple[str, ...]) -> tuple[str, ...]:

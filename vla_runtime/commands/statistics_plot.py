@@ -45,9 +45,12 @@ def plot_statistics(
     )
     figure.tight_layout()
     partial = file.with_name(f".{file.name}.partial")
-    figure.savefig(partial, dpi=100, format="png")
-    partial.replace(file)
-    plt.close(figure)
+    try:
+        figure.savefig(partial, dpi=100, format="png")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+        plt.close(figure)
     return True
 
 
