@@ -1,14 +1,19 @@
 """FAST: exact down to rounding, fewer tokens for smooth motion, and nothing that looks like a chunk but is none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vla_runtime.actions.test_tokenizer_laws import AXES, PERIODS, SCALE, fast, smooth
+from tests.vla_runtime.actions.vocabularies import byte_level, llama_like
 from vla_runtime.actions.action_ids import ActionIds
 from vla_runtime.actions.fast_tokenizer import FASTTokenizer, train_pieces
 from vla_runtime.actions.spectrum import Spectrum
+from vla_runtime.actions.tokenizer_files import THEIRS, save_tokenizer
+from vla_runtime.actions.vocabulary import action_names, extended
 from vla_runtime.errors import ConfigurationError, InvalidTokens, InvalidVocabulary
 
 SPECTRUM = Spectrum(PERIODS, AXES, SCALE)
@@ -105,3 +110,28 @@ def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyP
         ConfigurationError, match=r"FAST needs scipy: pip install 'vla-runtime\[tokenizers\]'"
     ):
         SPECTRUM.numbers(np.zeros((PERIODS, AXES)))
+
+
+def test_pieces_are_read_by_transformers(tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    save_tokenizer(fast(), tmp_path / "fast")
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "fast" / THEIRS))
+    written = SPECTRUM.write(SPECTRUM.numbers(smooth(1, seed=5)[0]))
+    symbols = theirs(written)["input_ids"]
+    assert fast().ids.of(symbols).tolist() == fast().encode(smooth(1, seed=5)[0]).tolist()
+    assert theirs.decode(symbols) == written
+
+
+@pytest.mark.parametrize("make", [byte_level, llama_like])
+def test_pieces_find_room_in_a_language_model(make) -> None:
+    count = fast().pieces.get_vocab_size()
+    text, ids = extended(make(), action_names(count), rows=4096)
+    tokenizer = FASTTokenizer(SPECTRUM, fast().pieces, ids)
+    chunk = smooth(1, seed=6)[0]
+    tokens = tokenizer.encode(chunk)
+    written = "".join(text.id_to_token(number) or "" for number in tokens.tolist())
+    assert text.encode(written, add_special_tokens=False).ids == tokens.tolist()
+    np.testing.assert_array_equal(tokenizer.decode(tokens), fast().decode(fast().encode(chunk)))
+    with pytest.raises(InvalidVocabulary, match="no room"):
+        extended(make(), action_names(count), rows=make().get_vocab_size() + count - 1)
