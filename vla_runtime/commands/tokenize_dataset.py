@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hydra.core.config_store import ConfigStore
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -53,10 +54,11 @@ vla-tokenize: what action tokenizers cost on a data set, in tokens and in exactn
 
 Measured on episodes that nothing was learned from (held_out_share). Errors are those of tokens alone, in physical units:
 between the normalised action and what comes back. FAST is shown at the paper's scale, and at the coarsest scales at which no
-axis has a larger root mean square error, and no larger worst error either, than OpenVLA's bins. Settings: dataset,
+axis has a larger root mean square error (rms), and no larger worst error either (max), than OpenVLA's bins. Settings: dataset,
 statistics, key, gripper, held_out_share, bins, chunk_s, vocabularies, default_scale, fast, text, vocab_size, out.
 """
 BASELINE = "OpenVLA"
+EQUAL = RMS, RMS_AND_MAX = (" (rms)", " (rms, max)")  # rules of equal error, behind FAST's scale
 
 
 @dataclass
@@ -112,6 +114,8 @@ def main(arguments: Sequence[str]) -> int:
         step = bar.add_task("measuring", total=None)
         rows |= dict(_measured(task, given, lambda text: bar.update(step, description=text)))
     _show(rows, task, names)
+    for line in _verdicts(rows):
+        print(line)
     write_json(folder / "result.json", _result(rows, task, names, statistics))
     print(f"results: {folder}")
     return 0
@@ -128,17 +132,16 @@ def _measured(
     for name, tokenizer in [*_simple(task), *([("FAST as given", given)] if given else [])]:
         tell(name)
         yield name, measure(tokenizer, motion)
-    scales = {
-        f"FAST, scale {config.default_scale:g}": config.default_scale,
-        "FAST, rms as OpenVLA": coarsest_scale(task.periods, task.axes, motion, openvla, worst=False),
-        "FAST, rms and max as OpenVLA": coarsest_scale(task.periods, task.axes, motion, openvla, worst=True),
+    equal = {
+        name: coarsest_scale(task.periods, task.axes, motion, openvla, worst=name == RMS_AND_MAX)
+        for name in EQUAL
     }
-    for name, scale in scales.items():
+    for name, scale in {"": config.default_scale, **equal}.items():
         spectrum = Spectrum(task.periods, task.axes, scale)
         for vocabulary in config.vocabularies:
-            label = f"{name} (scale {scale:.0f}), {vocabulary} pieces"
             if vocabulary < len(spectrum.alphabet):
                 continue  # the numbers alone need more pieces
+            label = f"FAST {scale:.0f}{name}, {vocabulary} pieces"
             tell(label)
             fast = trained(spectrum, task.learned, motion.statistics, vocabulary, config.vocab_size)
             yield label, measure(fast, motion)
@@ -157,18 +160,32 @@ def _simple(task: _Task) -> Iterator[tuple[str, ActionTokenizer]]:
     yield f"quantile bins, {config.bins}", BinTokenizer(Bins.between(edges.T.tolist()), ids)
 
 
+def _verdicts(rows: dict[str, TokenCosts]) -> Iterator[str]:
+    """How many fewer tokens FAST needs at equal error, in words."""
+    baseline = next(costs for name, costs in rows.items() if name.startswith(BASELINE))
+    for rule in EQUAL:
+        found = {name: costs for name, costs in rows.items() if f"{rule}," in name}
+        for name, costs in found.items():
+            fewer = baseline.per_second / costs.per_second
+            yield f"{name}: {fewer:.2f} times fewer tokens per second of motion, no axis with a larger{rule} error"
+        if not found:
+            yield f"no FAST with an error as small as OpenVLA's{rule}: the numbers alone need more pieces"
+
+
 def _show(rows: dict[str, TokenCosts], task: _Task, names: tuple[str, ...]) -> None:
     motion, console = task.motion, Console(width=150)
     baseline = next(costs for name, costs in rows.items() if name.startswith(BASELINE))
     groups = _groups(names)
     table = Table(
-        title=f"{motion.actions} actions, {motion.seconds:.0f} s at {motion.fps:g} Hz, held out; chunks of {task.periods}"
+        box=box.SIMPLE_HEAD,
+        title=f"{motion.actions} actions, {motion.seconds:.0f} s at {motion.fps:g} Hz, held out; chunks of {task.periods}",
     )
     table.add_column("tokenizer")
-    for title in ("ids", "used", "tokens/action", "tokens/s", "longest", "fewer"):
+    for title in ("ids", "used", "tokens/\naction", "tokens/\nsecond", "longest", "fewer"):
         table.add_column(title, justify="right")
     for unit, _, _ in groups:
-        table.add_column(f"rms | max | drift\n{unit}", justify="right")
+        for figure in ("rms", "max", "drift"):
+            table.add_column(f"{figure}\n{unit}", justify="right")
     for name, costs in rows.items():
         counts = ("",) * 6
         if costs.tokens:
@@ -181,14 +198,16 @@ def _show(rows: dict[str, TokenCosts], task: _Task, names: tuple[str, ...]) -> N
                 str(costs.longest),
                 f"{fewer:.2f}x",
             )
-        table.add_row(name, *counts, *(_errors(costs, axes, factor) for _, axes, factor in groups))
+        table.add_row(
+            name, *counts, *(cell for _, axes, factor in groups for cell in _errors(costs, axes, factor))
+        )
     console.print(table)
     _show_axes(rows, names, console)
 
 
 def _show_axes(rows: dict[str, TokenCosts], names: tuple[str, ...], console: Console) -> None:
     units = [SHOWN_UNITS.get(unit, (unit, 1.0)) for unit in units_of_axes(names)]
-    table = Table(title="rms | max by axis")
+    table = Table(title="rms | max by axis", box=box.SIMPLE_HEAD)
     table.add_column("tokenizer")
     for name, (unit, _) in zip(names, units, strict=True):
         table.add_column(f"{name}\n{unit}", justify="right")
@@ -211,9 +230,9 @@ def _groups(names: tuple[str, ...]) -> list[tuple[str, list[int], float]]:
     ]  # fmt: skip
 
 
-def _errors(costs: TokenCosts, axes: list[int], factor: float) -> str:
+def _errors(costs: TokenCosts, axes: list[int], factor: float) -> list[str]:
     rms, worst, drift = (np.asarray(part)[axes] * factor for part in (costs.rms, costs.worst, costs.drift))
-    return f"{np.sqrt((rms**2).mean()):.3f} | {worst.max():.3f} | {np.sqrt((drift**2).mean()):.3f}"
+    return [f"{number:.3f}" for number in (np.sqrt((rms**2).mean()), worst.max(), np.sqrt((drift**2).mean()))]
 
 
 def _result(
