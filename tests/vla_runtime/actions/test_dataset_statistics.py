@@ -95,6 +95,16 @@ def test_golden_statistics_and_normalisation_of_the_original() -> None:
         assert statistics.normalize(Action(tuple(raw))).values == pytest.approx(expected, abs=2e-6)
 
 
+def test_the_layout_is_that_of_a_released_file() -> None:
+    released = json.loads((DATA / "dataset_statistics.json").read_text())["bridge_orig"]
+    ours = compute_statistics(NumberSource([np.zeros((5, 7)), np.ones((5, 7))])).as_mapping()
+    assert ours.keys() == released.keys()
+    for part in ("action", "proprio"):
+        assert ours[part].keys() == released[part].keys()
+        assert {len(values) for values in ours[part].values()} == {7}
+    assert ours["action"]["mask"] == released["action"]["mask"]
+
+
 def test_memory_is_bounded_and_a_large_set_is_read_in_pieces() -> None:
     rows = np.random.default_rng(0).normal(size=(100_000, 7))  # 5.6 MB
     source, memory = NumberSource([rows]), 2**20
