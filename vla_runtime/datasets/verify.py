@@ -9,11 +9,12 @@ import numpy as np
 from vla_runtime.datasets.decoding import OpenVideo, frame_times
 from vla_runtime.datasets.features import Feature
 from vla_runtime.datasets.index import DatasetIndex, Episode, VideoPart
-from vla_runtime.datasets.index_v3 import STATISTIC_NAMES, read_table
+from vla_runtime.datasets.index_v3 import read_table
+from vla_runtime.datasets.index_writing import STATISTIC_NAMES
 from vla_runtime.datasets.layout import STAGING, VERSION, files_under
 from vla_runtime.datasets.opening import read_index
 from vla_runtime.datasets.rows import Columns, check_episode, columns_of
-from vla_runtime.datasets.staging import MANIFEST, is_alive
+from vla_runtime.datasets.staged import MANIFEST, is_alive
 from vla_runtime.datasets.totals import FRESH, data_files, frames_covered
 from vla_runtime.errors import InvalidDataset
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, final
 
 from vla_runtime.datasets import DatasetWriter, EpisodeWriter, Feature, VideoCodec
-from vla_runtime.datasets.features import camera_feature
+from vla_runtime.datasets.features import camera_feature, check_fps
 from vla_runtime.datasets.layout import ACTION, CAMERA, STAGING, STATE
-from vla_runtime.datasets.staging import check_fps
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, EpisodeEnd, Observation, StepRecord
 

@@ -193,9 +193,11 @@ def test_killed_at_any_step_of_adding_nothing_is_lost_or_doubled(
     staged = stage(folder / ".staging/new", 1, 7, "a new sentence")
     child = os.fork()
     if child == 0:
-        owner = {"_append_row": DatasetWriter, "write_info": writer_module.index_v3, "rmtree": shutil}.get(
-            step, writer_module
-        )
+        owner = {
+            "_append_row": DatasetWriter,
+            "write_info": writer_module.index_writing,
+            "rmtree": shutil,
+        }.get(step, writer_module)
         with DatasetWriter(folder, FEATURES, FPS) as writer:
             setattr(owner, step, lambda *_, **__: os._exit(9))
             writer.add(staged)

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment
 from vla_runtime.datasets import open_dataset
 from vla_runtime.datasets.verify import verify
+from vla_runtime.errors import ConfigurationError
 from vla_runtime.guards.chain import GuardChain
 from vla_runtime.guards.supervisor import Supervisor
 from vla_runtime.loop import run_episode
@@ -35,7 +36,7 @@ def propose(seen: Observation) -> Proposal:
 
 
 def record(
-    root: Path, engine: FakeEngine | None = None, world: World | None = None, **settings: object
+    out: Path, engine: FakeEngine | None = None, world: World | None = None, **settings: object
 ) -> None:
     recorder = LeRobotRecorder(out / ".episode.partial", SPEC, DESCRIPTION, out, **settings)  # type: ignore[arg-type]
     guards = Supervisor(GuardChain({}, SPEC))
@@ -125,4 +126,10 @@ def test_runs_share_a_data_set_and_failures_can_be_left_out(tmp_path: Path) -> N
     record(tmp_path / "two", world=Fails(), root=str(tmp_path / "set"), only_success=True)
     dataset = open_dataset(tmp_path / "set")
     assert [note["success"] for note in dataset.notes()] == [True, False]
-    assert list((tmp_path / "set/.staging").iterdir()) == []
+    assert not (tmp_path / "set/.staging").exists()
+
+
+def test_an_encoder_that_there_is_not_is_refused_before_anything_moves(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="codec mp3: codes audio; expected a video encoder"):
+        record(tmp_path, codec="mp3")
+    assert list(tmp_path.iterdir()) == []
