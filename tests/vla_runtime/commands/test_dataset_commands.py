@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.vla_runtime.actions.vocabularies import byte_level
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.actions.tokenizer_files import load_tokenizer
 from vla_runtime.commands import compute_statistics, tokenize_dataset
@@ -86,9 +87,18 @@ def test_the_table_is_measured_on_episodes_that_were_held_out(
     assert done.returncode == 0, done.stderr
     assert load_tokenizer(fast).periods == FPS
     assert ActionStatistics.load(fast / "dataset_statistics.json").mask[6] is False
+    byte_level().save(str(tmp_path / "tokenizer.json"))
     out = tmp_path / "out"
     assert (
-        tokenize_dataset.main([f"dataset={dataset}", f"out={out}", f"fast={fast}", "vocabularies=[2048]"])
+        tokenize_dataset.main(
+            [
+                f"dataset={dataset}",
+                f"out={out}",
+                f"fast={fast}",
+                "vocabularies=[2048]",
+                f"text={tmp_path / 'tokenizer.json'}",
+            ]
+        )
         == 0
     )
     result = json.loads((out / "result.json").read_text())
@@ -96,6 +106,7 @@ def test_the_table_is_measured_on_episodes_that_were_held_out(
     rows = result["tokenizers"]
     assert rows["OpenVLA, 256 bins"]["per_second"] == 35.0
     assert rows["RT-2, a token for each number"]["per_second"] == 40.0
+    assert rows["RT-2, written as text"]["per_action"] > 16  # a byte for each digit and space
     equal = next(costs for name, costs in rows.items() if "(rms, max)" in name)
     for kind in ("rms", "worst"):
         assert (np.array(equal[kind]) <= np.array(rows["OpenVLA, 256 bins"][kind]) + 1e-12).all()
