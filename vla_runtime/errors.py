@@ -5,6 +5,7 @@ VLARuntimeError
 ├── ConventionMismatch    policy and environment mean different things by the same seven numbers
 ├── InvalidStatistics     normalisation statistics that are incomplete or contradictory
 ├── InvalidTokens         token ids that are not action tokens
+├── InvalidVocabulary     a text tokenizer without room for action tokens, or whose ids are taken
 ├── InvalidCheckpoint     a model folder that is incomplete, damaged or not what it says
 ├── InvalidRecord         a record that cannot be read, or was changed
 ├── InvalidDataset        a data set that is incomplete, damaged or not what it says, or episodes that do not fit it
@@ -33,6 +34,10 @@ class InvalidStatistics(VLARuntimeError, ValueError):
 
 class InvalidTokens(VLARuntimeError, ValueError):
     """Token ids that are not action tokens."""
+
+
+class InvalidVocabulary(VLARuntimeError, ValueError):
+    """A text tokenizer without room for action tokens, or whose ids are taken."""
 
 
 class InvalidCheckpoint(VLARuntimeError, ValueError):

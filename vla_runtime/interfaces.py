@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import (
@@ -27,6 +27,40 @@ class Unnormalizer(Protocol):
 
     def unnormalize(self, action: NormalizedAction) -> Action:
         """The physical action."""
+        ...
+
+
+class ActionTokenizer(Protocol):
+    """Normalised actions as vocabulary ids, and back."""
+
+    @property
+    def periods(self) -> int:
+        """For how many control periods one sequence of tokens stands."""
+        ...
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """The ids of all action tokens, each once."""
+        ...
+
+    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
+        """The token ids of one sequence, in the order in which a model writes them, shape (tokens,).
+
+        Args:
+            values: Normalised; outside [-1, 1] they are clipped. Shape (axes,) where `periods` is 1, else
+                (periods, axes).
+
+        Raises:
+            InvalidTokens: NaN, or a wrong shape.
+        """
+        ...
+
+    def decode(self, token_ids: ArrayLike) -> NDArray[np.float64]:
+        """What `encode` was given, as exactly as the tokens say it, in the same shape.
+
+        Raises:
+            InvalidTokens: An id that is no action token, or ids that are no whole sequence.
+        """
         ...
 
 

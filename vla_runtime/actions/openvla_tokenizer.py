@@ -5,7 +5,7 @@ the value in bin d (1 to `bins`) becomes the id `vocab_size` - d. Two ids decode
 Unlike the original, ids that are not action tokens are refused instead of being read as the largest motion.
 """
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,11 @@ class OpenVLATokenizer:
         bins: Number of action tokens.
         vocab_size: One above the highest action token's id.
         bin_centres: Shape (bins - 1,), values that tokens decode to.
+        periods: Control periods that one sequence of tokens stands for.
     """
+
+    kind = "openvla"
+    periods = 1
 
     def __init__(self, vocab_size: int = 32_000, bins: int = 256) -> None:
         """Args: vocab_size: of the language model without padding, 32000 for Llama 2; bins: 2 to vocab_size."""
@@ -62,3 +66,12 @@ class OpenVLATokenizer:
                 f"{self.token_ids.start} to {self.token_ids.stop - 1}"
             )
         return self.bin_centres[np.clip(self.vocab_size - ids - 1, 0, self.bins - 2)]
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that it can be made from again."""
+        return {"vocab_size": self.vocab_size, "bins": self.bins}
+
+    @classmethod
+    def from_description(cls, entry: dict[str, Any]) -> "OpenVLATokenizer":
+        """From what `describe` gave."""
+        return cls(**entry)

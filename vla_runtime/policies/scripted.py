@@ -5,9 +5,9 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_runtime.actions.openvla_tokenizer import OpenVLATokenizer
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.errors import ConfigurationError
+from vla_runtime.interfaces import ActionTokenizer
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, ActionChunk, ActionTokens, NormalizedAction, Observation, Proposal
 
@@ -37,7 +37,7 @@ class ScriptedPolicy:
         expert: Expert,
         simulator: object | None,
         action_spec: ActionSpec,
-        tokenizer: OpenVLATokenizer | None = None,
+        tokenizer: ActionTokenizer | None = None,
         chunk_steps: int = 1,
     ) -> None:
         """Put them together.
@@ -46,7 +46,8 @@ class ScriptedPolicy:
             expert: Knows what to do.
             simulator: The environment's simulator, which the expert reads.
             action_spec: What the environment expects; its bounds are the quantiles that actions are normalised with.
-            tokenizer: Through which actions go; None leaves them as they are, to measure what tokens cost.
+            tokenizer: Through which actions go; None leaves them as they are, to measure what tokens cost. One for several
+                control periods needs chunks of that many.
             chunk_steps: Control periods that one inference plans for; beyond the first the expert forecasts the state.
         """
         if simulator is None:
@@ -55,6 +56,11 @@ class ScriptedPolicy:
             )
         if not 1 <= chunk_steps <= MOST_STEPS:
             raise ConfigurationError(f"policy.chunk_steps={chunk_steps}: expected from 1 to {MOST_STEPS}")
+        if tokenizer is not None and tokenizer.periods not in (1, chunk_steps):
+            raise ConfigurationError(
+                f"policy.chunk_steps={chunk_steps}: the tokenizer is for {tokenizer.periods} control periods; "
+                f"expected {tokenizer.periods}"
+            )
         self._chunk_steps = chunk_steps
         self.action_spec = action_spec
         self.unnormalizer = ActionStatistics.from_spec(action_spec)
@@ -76,11 +82,15 @@ class ScriptedPolicy:
             actions = self._expert.act(self._simulator, pending)[np.newaxis]
         else:
             actions = self._expert.plan(self._simulator, self._chunk_steps, pending)
-        return ActionChunk(tuple(map(self._proposal, actions.tolist())))
+        normalized = [self.unnormalizer.normalize(Action(tuple(row))) for row in actions.tolist()]
+        if self._tokenizer is not None and self._tokenizer.periods > 1:
+            values = [action.values for action in normalized]
+            decoded = self._tokenizer.decode(self._tokenizer.encode(values)).tolist()
+            return ActionChunk(tuple(Proposal(NormalizedAction(tuple(row))) for row in decoded))
+        return ActionChunk(tuple(map(self._proposal, normalized)))
 
-    def _proposal(self, physical: list[float]) -> Proposal:
+    def _proposal(self, normalized: NormalizedAction) -> Proposal:
         """One action, through its tokens."""
-        normalized = self.unnormalizer.normalize(Action(tuple(physical)))
         if self._tokenizer is None:
             return Proposal(normalized)
         ids = self._tokenizer.encode(normalized.values)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -185,3 +186,12 @@ def test_many_episodes_fill_several_files_of_the_index(
     assert len(list((folder / "meta/episodes/chunk-000").glob("*"))) == 3
     assert verify(folder).wrong == ()
     assert open_dataset(folder).episode_bounds == [(2 * n, 2 * n + 2) for n in range(5)]
+
+
+def test_the_documentations_examples_work(folder: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text()
+    reading, writing = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(writing, "docs/datasets.md", "exec"), {"folder": tmp_path / "set"})
+    assert len(open_dataset(tmp_path / "set")) == 10
+    reading = reading.replace("outputs/demos/lerobot", str(folder))
+    exec(compile(reading, "docs/datasets.md", "exec"), {})

@@ -52,6 +52,30 @@ def test_the_expert_is_told_what_is_on_its_way(observation: Observation) -> None
     assert expert.pending.tolist() == [list(WANTED), list(WANTED)]
 
 
+def test_a_tokenizer_for_chunks_takes_the_whole_chunk(observation: Observation) -> None:
+    class Halved:
+        """Tokens for 4 control periods that say half of everything."""
+
+        periods = 4
+        token_ids = range(10)
+
+        def encode(self, values: object) -> np.ndarray:
+            self.seen = np.asarray(values)
+            return np.arange(10)
+
+        def decode(self, token_ids: object) -> np.ndarray:
+            return self.seen / 2
+
+    plain = ScriptedPolicy(FixedExpert(), object(), SPEC, chunk_steps=4).act(observation)
+    chunk = ScriptedPolicy(FixedExpert(), object(), SPEC, Halved(), chunk_steps=4).act(observation)
+    for proposal, full in zip(chunk.proposals, plain.proposals, strict=True):
+        assert proposal.action is not None
+        assert full.action is not None
+        assert proposal.action.values == pytest.approx([value / 2 for value in full.action.values])
+    with pytest.raises(ConfigurationError, match="the tokenizer is for 4 control periods; expected 4"):
+        ScriptedPolicy(FixedExpert(), object(), SPEC, Halved(), chunk_steps=3)
+
+
 @pytest.mark.parametrize("steps", [0, 101])
 def test_a_senseless_chunk_is_refused(steps: int) -> None:
     with pytest.raises(ConfigurationError, match=f"policy.chunk_steps={steps}"):

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import SPEC, STILL, FakeClock, FakeEngine, FakeEnvironment
 from vla_runtime.datasets import open_dataset
 from vla_runtime.datasets.verify import verify
+from vla_runtime.errors import ConfigurationError
 from vla_runtime.guards.chain import GuardChain
 from vla_runtime.guards.supervisor import Supervisor
 from vla_runtime.loop import run_episode
@@ -126,3 +127,9 @@ def test_runs_share_a_data_set_and_failures_can_be_left_out(tmp_path: Path) -> N
     dataset = open_dataset(tmp_path / "set")
     assert [note["success"] for note in dataset.notes()] == [True, False]
     assert not (tmp_path / "set/.staging").exists()
+
+
+def test_an_encoder_that_there_is_not_is_refused_before_anything_moves(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="codec mp3: codes audio; expected a video encoder"):
+        record(tmp_path, codec="mp3")
+    assert list(tmp_path.iterdir()) == []
