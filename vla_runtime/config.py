@@ -238,7 +238,7 @@ def _build_policy(node: DictConfig, offered: Mapping[str, Any]) -> Any:
         for name, child in node.items()
         if isinstance(child, DictConfig) and "_target_" in child and _asked_for(child, offered)
     }
-    rest = OmegaConf.masked_copy(node, [name for name in node if name not in parts])
+    rest = OmegaConf.masked_copy(node, [str(name) for name in node if name not in parts])
     return _build(rest, **parts, **_asked_for(node, offered))
 
 
