@@ -28,6 +28,7 @@ from vla_runtime.commands import run_episode
 from vla_runtime.commands.command_line import EXIT_FAILED, output_folder, run_command
 from vla_runtime.config import compose_config
 from vla_runtime.datasets import DatasetWriter, EpisodeWriter, LeRobotDataset, open_dataset
+from vla_runtime.datasets.merge import merge
 from vla_runtime.datasets.repair import repair
 from vla_runtime.datasets.verify import verify
 from vla_runtime.errors import ConfigurationError
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
         shutil.copytree(source(config, Path(temporary)), root)
         check_reading(checks, python, root, config.frames)
         check_appending(checks, python, root)
+        check_foreign(checks, python, Path(temporary) / "created")
     write_json(
         folder / "result.json",
         {"checks": checks.rows, "lerobot": VERSION, "versions": package_versions(), "machine": machine()},
@@ -224,6 +226,38 @@ def check_appending(checks: Checks, python: Path, root: Path) -> None:
         holds=seen["episodes"] == episodes + 2 and seen["frames"] == frames + 2 * APPENDED,
     )
     checks.true("our verify after that", holds=not verify(root, deep=True).wrong)
+
+
+def check_foreign(checks: Checks, python: Path, root: Path) -> None:
+    """A data set that lerobot made: several episodes in one file, its own codec."""
+    lerobot(python, "create", str(root), str(APPENDED))
+    checks.true("made by lerobot: our verify", holds=not verify(root, deep=True).wrong)
+    read_back(checks, "made by lerobot", root)
+    for path in (root / "meta/episodes").rglob("*.parquet"):
+        path.write_bytes(b"")
+    repair(root)
+    checks.true("its index lost and made anew: our verify", holds=not verify(root, deep=True).wrong)
+    read_back(checks, "its index made anew", root)
+    with open_dataset(root) as dataset:
+        features, fps = dataset.index.own_features, int(dataset.fps)
+    append_ourselves(root, features, fps)
+    seen = lerobot(python, "count", str(root))
+    checks.true("lerobot reads it after repair and our append", holds=seen["frames"] == 4 * APPENDED)
+    merge([root], root.with_name("merged"))
+    seen = lerobot(python, "count", str(root.with_name("merged")))
+    checks.true("lerobot reads our merge of it", holds=seen["frames"] == 4 * APPENDED)
+    read_back(checks, "merged", root.with_name("merged"))
+
+
+def read_back(checks: Checks, what: str, root: Path) -> None:
+    """The first three episodes, as lerobot_side.py recorded them."""
+    with open_dataset(root) as dataset:
+        frames = [dataset.frame(index, ["front"]) for index in range(3 * APPENDED)]
+        steps = np.tile(np.arange(APPENDED), 3)
+        checks.equal(f"{what}: actions", [frame.action[0] for frame in frames], steps)
+        means = [round(frame.images["front"].mean()) for frame in frames]
+        off = np.abs(np.array(means) - (10 + 5 * steps)) < LOSSY
+        checks.equal(f"{what}: pictures, within its coding's loss", off, [True] * len(off))
 
 
 def append_ourselves(root: Path, features: Mapping[str, Any], fps: int) -> None:

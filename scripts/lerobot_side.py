@@ -2,11 +2,13 @@
 
 python lerobot_side.py read ROOT RESULT.npz FRAMES    what an unmodified lerobot hands out, as arrays
 python lerobot_side.py append ROOT FRAMES             one more episode, recorded by lerobot
+python lerobot_side.py create ROOT FRAMES             a new data set of three episodes, recorded by lerobot
 python lerobot_side.py count ROOT                     how many episodes and frames it sees
 """
 
 import importlib
 import json
+import os
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -83,6 +85,32 @@ def window(root: str, data: Any, cameras: list[str], count: int) -> dict[str, np
 def append(root: str, frames: int) -> None:
     """One more episode, as lerobot records it: numbers that count, pictures that get brighter."""
     data = opened(root)
+    record(data, frames)
+    data.finalize()
+
+
+def create(root: str, frames: int) -> None:
+    """Three episodes in lerobot's own layout: all in one data file, and in one AV1 video for the camera."""
+    module = importlib.import_module("lerobot.datasets.lerobot_dataset")
+    features = {
+        "observation.state": {"dtype": "float32", "shape": (3,), "names": ["a", "b", "c"]},
+        "action": {"dtype": "float32", "shape": (7,), "names": None},
+        "observation.images.front": {
+            "dtype": "video",
+            "shape": (96, 128, 3),
+            "names": ["height", "width", "channels"],
+        },
+    }
+    data = module.LeRobotDataset.create(
+        "local/created", fps=10, features=features, root=root, robot_type="made"
+    )
+    for _ in range(3):
+        record(data, frames)
+    data.finalize()
+
+
+def record(data: Any, frames: int) -> None:
+    """One episode: numbers that count, pictures that get brighter."""
     for step in range(frames):
         frame: dict[str, Any] = {"task": SENTENCE}
         for name, feature in data.features.items():
@@ -94,7 +122,6 @@ def append(root: str, frames: int) -> None:
                 frame[name] = np.full(feature["shape"], step, feature["dtype"])
         data.add_frame(frame)
     data.save_episode()
-    data.finalize()
 
 
 def main(arguments: list[str]) -> None:
@@ -104,8 +131,13 @@ def main(arguments: list[str]) -> None:
         read(root, arguments[2], int(arguments[3]))
     elif action == "append":
         append(root, int(arguments[2]))
+    elif action == "create":
+        create(root, int(arguments[2]))
     data = opened(root)
-    print(json.dumps({"episodes": data.meta.total_episodes, "frames": len(data), "fps": data.fps}))
+    print(
+        json.dumps({"episodes": data.meta.total_episodes, "frames": len(data), "fps": data.fps}), flush=True
+    )
+    os._exit(0)  # some of lerobot's libraries now and then abort while they end their threads
 
 
 if __name__ == "__main__":

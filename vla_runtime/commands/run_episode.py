@@ -53,8 +53,9 @@ Every other setting of every part:
   vla-run --config  prints them all, as they would be used
 
 In DIR: result.json, guards.jsonl, steps.jsonl, timing.jsonl and episode.mp4; with several episodes a folder for each, and one result.json over all.
-DIR/flight holds the last seconds before a stop or a crash; recorder=lerobot makes a data set in DIR/lerobot.
-A DIR that holds an older run is written over.
+DIR/flight holds the last seconds before a stop or a crash; recorder=lerobot makes a data set in DIR/lerobot,
+or goes on with the one that is there.
+All else of an older run in DIR is written over.
 Exit code: 0 when all episodes ran to their end, 1 when one crashed, 2 when something was refused, 130 on Ctrl-C.
 """
 

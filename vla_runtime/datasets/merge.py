@@ -164,7 +164,9 @@ def copy_part(part: VideoPart, frames: int, fps: float, target: Path) -> None:
 
 def _copy_packets(source: Any, container: Any, part: VideoPart, fps: float) -> None:
     stream = source.streams.video[0]
-    copied = container.add_stream_from_template(stream)
+    copied = container.add_stream_from_template(
+        stream, opaque=True
+    )  # without: an encoder named like the decoder
     first: Any = None
     for packet in source.demux(stream):
         inside = packet.pts is not None and -0.5 / fps < float(packet.pts * packet.time_base) - part.from_s

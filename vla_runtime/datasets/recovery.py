@@ -68,7 +68,7 @@ def recover(folder: Path, *, thorough: bool = False) -> Recovered:
         _write_index(folder, info, kept, found.rows)
         kept = _episodes(folder, info, _all_rows(folder, statistics=False))
     changes += _unknown_videos(folder, info, kept)
-    tasks, frames = _tasks(folder), kept[-1].stop if kept else 0
+    tasks, frames = _tasks(folder) if kept else {}, kept[-1].stop if kept else 0
     if (info["total_episodes"], info["total_frames"], info.get("total_tasks")) != (
         len(kept),
         frames,
@@ -77,8 +77,10 @@ def recover(folder: Path, *, thorough: bool = False) -> Recovered:
         changes.append(
             f"info.json: {len(kept)} episodes with {frames} frames, it said {info['total_episodes']}"
         )
-        index_writing.write_info(folder, info, len(kept), frames, len(tasks))
-    return Recovered(_read(folder), tuple(changes))
+        info = index_writing.write_info(folder, info, len(kept), frames, len(tasks))
+    features = index_v3.features_from_json(info["features"])
+    fps, robot = float(info["fps"]), info.get("robot_type")
+    return Recovered(DatasetIndex(folder, VERSION, fps, features, tasks, kept, robot, info), tuple(changes))
 
 
 # ---------------------------------------------------------------------------------------------------- the index
@@ -169,10 +171,6 @@ def _tasks(folder: Path) -> dict[int, str]:
         return index_v3.read_tasks(folder)
     except InvalidDataset:
         return {}
-
-
-def _read(folder: Path) -> DatasetIndex:
-    return index_v3.read_index(folder, read_info(folder))
 
 
 # ---------------------------------------------------------------------------------------------------- the files

@@ -77,6 +77,7 @@ class DatasetWriter:
         self._tasks = dict(index.tasks)
         self._episodes: list[Episode] = list(index.episodes)
         self._info = dict(index.info)
+        self._half_added = False
         self._tokens = {
             str(note.get("token")): number
             for number, note in read_notes(folder).items()
@@ -122,6 +123,7 @@ class DatasetWriter:
             shutil.rmtree(staged, ignore_errors=True)
             return known
         self._check_staged(episode)
+        self._half_added = True
         number, task = len(self._episodes), self._task(episode.instruction)
         self._declare_coding(episode)
         append_note(
@@ -135,6 +137,7 @@ class DatasetWriter:
         write_parquet(data_path(self.folder, self._info, data), table)
         self._enter(episode, number, data, videos, statistics)
         self._tokens[episode.token] = number
+        self._half_added = False
         shutil.rmtree(staged, ignore_errors=True)
         return number
 
@@ -147,6 +150,8 @@ class DatasetWriter:
         if self._lock.released:
             return
         try:
+            if self._half_added:
+                recover(self.folder)
             bring_statistics_up_to_date(self.folder, exact=exact)
         finally:
             self._lock.release()
@@ -190,8 +195,9 @@ class DatasetWriter:
             if sentence == instruction:
                 return number
         number = max(self._tasks, default=-1) + 1
-        self._tasks[number] = instruction
-        index_writing.write_tasks(self.folder, self._tasks)
+        tasks = {**self._tasks, number: instruction}
+        index_writing.write_tasks(self.folder, tasks)
+        self._tasks = tasks
         return number
 
     def _declare_coding(self, episode: StagedEpisode) -> None:
@@ -252,6 +258,8 @@ class DatasetWriter:
             return (0, 0)
         path = self.folder / EPISODE_FILE.format(chunk_index=last[0], file_index=last[1])
         table = index_v3.read_table(path)
+        before = table["episode_index"].to_numpy() < row["episode_index"]
+        table = table.filter(pa.array(before))  # without a row whose adding failed after it was written
         if table.num_rows >= ROWS_PER_INDEX_FILE or set(table.column_names) != set(schema.names):
             last = after(*last)
             index_writing.write_rows(self.folder, last, [row], schema)

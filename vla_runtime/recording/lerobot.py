@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from vla_runtime.datasets import DatasetWriter, EpisodeWriter, Feature, VideoCodec
-from vla_runtime.datasets.features import camera_feature, check_fps
+from vla_runtime.datasets.features import camera_feature, check_fps, check_instruction
 from vla_runtime.datasets.layout import ACTION, CAMERA, STAGING, STATE
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, EpisodeEnd, Observation, StepRecord
@@ -59,6 +59,7 @@ class StagingRecorder:
 
     def begin(self, instruction: str, seed: int) -> None:
         """An episode starts."""
+        check_instruction(instruction)
         self.abandon()
         self._instruction, self._seed = instruction, seed
         self._episode = self.staged = self._last = None

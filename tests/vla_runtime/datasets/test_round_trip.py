@@ -1,15 +1,19 @@
 """What is written is what is read, in every column and every pixel."""
 
 import copy
+import io
 import json
 import re
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.vla_runtime.datasets.made import CAMERA, FEATURES, FPS, as_v21, decoded, frames, make, stage
 from vla_runtime.datasets import DatasetWriter, EpisodeWriter, LeRobotDataset, VideoCodec, open_dataset
@@ -158,6 +162,30 @@ def test_v21_reads_the_same(folder: Path, dataset: LeRobotDataset, tmp_path: Pat
             theirs.step,
         )
     assert verify(tmp_path / "old").wrong == ()
+
+
+def test_pictures_may_lie_in_the_rows(folder: Path, tmp_path: Path) -> None:
+    """As some data sets have them: PNG instead of video."""
+    target = Path(shutil.copytree(folder, tmp_path / "set"))
+    info = json.loads((target / "meta/info.json").read_text())
+    info["features"][CAMERA]["dtype"] = "image"
+    (target / "meta/info.json").write_text(json.dumps(info))
+    kept = [frame[CAMERA] for seed, count in enumerate(COUNTS) for frame in frames(seed, count)]
+    for path in sorted((target / "data/chunk-000").glob("*.parquet")):
+        table = pq.read_table(path)
+        stored = [{"bytes": as_png(kept[int(at)]), "path": None} for at in table["index"].to_pylist()]
+        pq.write_table(table.append_column(CAMERA, pa.array(stored)), path)
+    dataset = open_dataset(target)
+    assert dataset.cameras == ("front",)
+    for index in (0, 9, 17):
+        np.testing.assert_array_equal(dataset.frame(index, ["front"]).images["front"], kept[index])
+    assert verify(target).wrong == ()
+
+
+def as_png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_notes_say_what_frames_do_not(dataset: LeRobotDataset) -> None:
