@@ -90,6 +90,25 @@ class ActionStatistics:
         self._check_length(action.values)
         return NormalizedAction(tuple(map(self._normalized, action.values, self.q01, self.q99, self.mask)))
 
+    def inverse(self, action: Action) -> NormalizedAction:
+        """The exact inverse of `unnormalize`, clipped to [-1, 1].
+
+        `normalize` adds the original's 1e-8 to the range, which would make a motion of 1e-8 of rest: right for what a model is
+        trained on, wrong on the way from an expert to a robot.
+        """
+        self._check_length(action.values)
+        numbers = zip(action.values, self.q01, self.q99, self.mask, strict=True)
+        return NormalizedAction(
+            tuple(
+                value
+                if not masked
+                else 0.0
+                if low == high
+                else min(max(2.0 * (value - low) / (high - low) - 1.0, -1.0), 1.0)
+                for value, low, high, masked in numbers
+            )
+        )
+
     def unnormalize(self, action: NormalizedAction) -> Action:
         """[-1, 1] to physical."""
         self._check_length(action.values)

@@ -114,8 +114,9 @@ class Demonstrator:
         if right is None:
             return ActionChunk((Proposal(None, refusal="the teacher does not know what to do"),))
         done = self._driven(observation) or self._pushed(right, observation)
-        label = self.unnormalizer.normalize(right)
-        return ActionChunk((Proposal(self.unnormalizer.normalize(done), label=label),))
+        return ActionChunk(
+            (Proposal(self.unnormalizer.inverse(done), label=self.unnormalizer.inverse(right)),)
+        )
 
     # ------------------------------------------------------------------------------------------------ who drives
 

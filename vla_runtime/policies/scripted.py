@@ -82,7 +82,7 @@ class ScriptedPolicy:
             actions = self._expert.act(self._simulator, pending)[np.newaxis]
         else:
             actions = self._expert.plan(self._simulator, self._chunk_steps, pending)
-        normalized = [self.unnormalizer.normalize(Action(tuple(row))) for row in actions.tolist()]
+        normalized = [self.unnormalizer.inverse(Action(tuple(row))) for row in actions.tolist()]
         if self._tokenizer is not None and self._tokenizer.periods > 1:
             values = [action.values for action in normalized]
             decoded = self._tokenizer.decode(self._tokenizer.encode(values)).tolist()

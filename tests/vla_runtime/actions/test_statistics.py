@@ -105,3 +105,21 @@ def test_files_are_refused_by_name(tmp_path: Path) -> None:
 def test_wrong_length_is_refused() -> None:
     with pytest.raises(InvalidStatistics, match="action of 3 numbers, statistics of 7"):
         BRIDGE.unnormalize(NormalizedAction((0.0,) * 3))
+
+
+@given(st.lists(st.floats(-0.05, 0.05), min_size=3, max_size=3), st.floats(0.0, 1.0))
+def test_the_inverse_is_exact_at_rest_and_at_the_bounds_and_true_to_rounding_elsewhere(
+    values: list[float], gripper: float
+) -> None:
+    statistics = ActionStatistics((-0.05,) * 3 + (0.0,), (0.05,) * 3 + (1.0,), (True,) * 3 + (False,))
+    for action in (Action((*values, gripper)), Action((0.0, 0.05, -0.05, gripper))):
+        back = statistics.unnormalize(statistics.inverse(action))
+        assert back.values == pytest.approx(action.values, abs=1e-16)
+    assert statistics.unnormalize(statistics.inverse(Action((0.0, 0.05, -0.05, 1.0)))).values == (
+        0.0,
+        0.05,
+        -0.05,
+        1.0,
+    )
+    outside = statistics.inverse(Action((0.2, -0.2, 0.0, 1.0)))
+    assert outside.values == (1.0, -1.0, 0.0, 1.0)

@@ -65,6 +65,11 @@ def played(policy: Demonstrator, observation: Observation, steps: int) -> tuple[
     return np.array(done), np.array(right)
 
 
+def test_rest_is_rest_to_the_last_bit(observation: Observation) -> None:
+    _, right = played(demonstrator(), observation, 1)
+    assert right[0, 3] == WANTED[3] == 0.0
+
+
 def test_without_noise_the_teacher_drives_and_labels(observation: Observation) -> None:
     done, right = played(demonstrator(), observation, 5)
     assert done == pytest.approx(np.array([WANTED] * 5), abs=1e-7)
