@@ -15,7 +15,7 @@ from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, EpisodeEnd, Observation, StepRecord
 
 POSE_NAMES = ("x", "y", "z", "qx", "qy", "qz", "qw")
-PROPOSED, EXECUTED, VERDICT, DONE = "action.proposed", "action.executed", "verdict", "next.done"
+PROPOSED, EXECUTED, VERDICT, DONE = "proposed_action", "executed_action", "verdict", "next.done"
 LOCK_WAIT_S = 60.0  # [s] for other runs that add to the same data set
 FOLDER = "lerobot"
 NOTED = ("policy", "task")  # what is remembered of a run's description
@@ -181,7 +181,7 @@ def features_of(observation: Observation, spec: ActionSpec) -> dict[str, Feature
 def row_of(step: StepRecord, rest: Action) -> dict[str, Any]:
     """A step's row, all but whether the episode ends with it.
 
-    `action.executed` is what was sent; with STOP, when nothing is sent, `rest`. `action.proposed` is what the engine
+    `executed_action` is what was sent; with STOP, when nothing is sent, `rest`. `proposed_action` is what the engine
     wanted; where there is none, or it is not finite, what was executed: the verdict says so (HOLD or STOP). `action` is what
     a policy should learn: the teacher's label where there is one, else what was executed.
     """

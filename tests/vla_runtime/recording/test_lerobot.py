@@ -85,7 +85,7 @@ def test_a_teachers_label_is_what_a_policy_should_learn(tmp_path: Path) -> None:
     record(tmp_path, Taught(propose))
     dataset = open_dataset(tmp_path / "lerobot")
     np.testing.assert_allclose(dataset.actions(0, 5)[:, 0], [-0.02, 0.05, -0.02, -0.02, -0.02], rtol=1e-6)
-    np.testing.assert_allclose(dataset.column("action.executed", 0, 5)[:2, 0], [0.01, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(dataset.column("executed_action", 0, 5)[:2, 0], [0.01, 0.05], rtol=1e-6)
 
 
 def test_a_stop_is_a_row_without_motion(tmp_path: Path) -> None:
