@@ -6,6 +6,7 @@ VLARuntimeError
 ├── InvalidStatistics     normalisation statistics that are incomplete or contradictory
 ├── InvalidTokens         token ids that are not action tokens
 ├── InvalidCheckpoint     a model folder that is incomplete, damaged or not what it says
+├── InvalidExample        something that cannot be trained on: NaN, an empty sentence, a missing picture
 ├── InvalidRecord         a record that cannot be read, or was changed
 ├── InferenceStuck        a policy that does not come back
 ├── EnvironmentNotReady   act or observe before reset, or after stop
@@ -35,6 +36,10 @@ class InvalidTokens(VLARuntimeError, ValueError):
 
 class InvalidCheckpoint(VLARuntimeError, ValueError):
     """A model folder that is incomplete, damaged or not what it says."""
+
+
+class InvalidExample(VLARuntimeError, ValueError):
+    """Something that cannot be trained on: NaN, an empty sentence, a missing picture."""
 
 
 class InvalidRecord(VLARuntimeError, ValueError):
