@@ -149,7 +149,7 @@ def lanczos3(image: Image, size: int) -> Image:
     height, width = image.shape[:2]
     values = rows @ image.astype(np.float32).reshape(
         height, -1
-    )  # products of matrices: 20 times as fast as einsum
+    )  # products of matrices: ten times as fast as einsum
     values = columns @ values.reshape(size, width, 3)
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
