@@ -203,6 +203,11 @@ class FrameExamples:
         """The frame behind an example, with the picture that the model sees."""
         return self._frames.frame(int(self._rows[row]), (self._camera,))
 
+    def action(self, row: int) -> NDArray[np.float64]:
+        """The physical action of an example, shape (axes,), without decoding its picture."""
+        index = int(self._rows[row])
+        return self._frames.actions(index, index + 1)[0]
+
     def text(self, frame: Frame) -> tuple[Tensor, Tensor]:
         """Ids and labels of a frame."""
         words = self._vocabulary
