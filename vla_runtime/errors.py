@@ -8,6 +8,8 @@ VLARuntimeError
 ├── InvalidCheckpoint     a model folder that is incomplete, damaged or not what it says
 ├── InvalidExample        something that cannot be trained on: NaN, an empty sentence, a missing picture
 ├── InvalidRecord         a record that cannot be read, or was changed
+├── InvalidDataset        a data set that is incomplete, damaged or not what it says, or episodes that do not fit it
+├── DatasetBusy           another process writes to the data set
 ├── InferenceStuck        a policy that does not come back
 ├── EnvironmentNotReady   act or observe before reset, or after stop
 └── RecordingFailed       a result cannot be written
@@ -44,6 +46,14 @@ class InvalidExample(VLARuntimeError, ValueError):
 
 class InvalidRecord(VLARuntimeError, ValueError):
     """A record that cannot be read, or was changed."""
+
+
+class InvalidDataset(VLARuntimeError, ValueError):
+    """A data set that is incomplete, damaged or not what it says, or episodes that do not fit it."""
+
+
+class DatasetBusy(VLARuntimeError, RuntimeError):
+    """Another process writes to the data set."""
 
 
 class InferenceStuck(VLARuntimeError, RuntimeError):
