@@ -15,6 +15,7 @@ from vla_runtime.finetuning.collator import Batch, Collator
 from vla_runtime.finetuning.examples import Example, ExampleSource
 from vla_runtime.finetuning.mixture import Mixture
 
+START = "spawn"  # a forked worker would inherit locks that reading data sets holds in other threads, and hang
 PREFETCHED = 4  # [batches] ready per worker
 
 
@@ -107,6 +108,7 @@ def load_batches(
             batch_sampler=Passes(split, start, stop),
             collate_fn=collator,
             num_workers=workers,
+            multiprocessing_context=START if workers else None,
             prefetch_factor=PREFETCHED if workers else None,
         )
     )

@@ -27,6 +27,38 @@ PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
+class PictureFile:
+    """A picture that is opened when it is needed.
+
+    Attributes:
+        path: Of the file.
+        where: Who names it, for errors.
+    """
+
+    path: Path
+    where: str
+
+    def __call__(self) -> Image:
+        """The picture. Raises InvalidExample."""
+        try:
+            with PillowImage.open(self.path) as image:
+                return np.array(image.convert("RGB"))
+        except OSError as error:
+            raise InvalidExample(f"{self.where}: image {self.path} cannot be read ({error})") from error
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture that Hugging Face `datasets` has opened."""
+
+    picture: PillowImage.Image
+
+    def __call__(self) -> Image:
+        """The picture."""
+        return np.array(self.picture.convert("RGB"))
+
+
+@dataclass(frozen=True)
 class Conversation:
     """A picture, and what is asked and answered about it.
 
@@ -140,9 +172,7 @@ class HuggingFaceConversations(Sequence[Conversation]):
         picture = entry["image"]
         if picture is None:
             raise InvalidExample(f"{self._name}: row {row}: no image")
-        return Conversation(
-            lambda: np.array(picture.convert("RGB")), _turns(entry, f"{self._name}: row {row}")
-        )
+        return Conversation(DecodedPicture(picture), _turns(entry, f"{self._name}: row {row}"))
 
 
 def _beside(name: str, picture: Path) -> Conversation:
@@ -159,14 +189,7 @@ def _conversation(picture: Path, entry: Mapping[str, Any], where: str) -> Conver
     if not picture.is_file():
         raise InvalidExample(f"{where}: image {picture} is missing")
 
-    def opened() -> Image:
-        try:
-            with PillowImage.open(picture) as image:
-                return np.array(image.convert("RGB"))
-        except OSError as error:
-            raise InvalidExample(f"{where}: image {picture} cannot be read ({error})") from error
-
-    return Conversation(opened, _turns(entry, where))
+    return Conversation(PictureFile(picture, where), _turns(entry, where))
 
 
 def _turns(entry: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:

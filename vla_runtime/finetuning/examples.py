@@ -159,7 +159,7 @@ class FrameExamples:
         augmentation: Augmentation | None = None,
         predict_stop: bool = True,
     ) -> None:
-        """Check every action, sentence and camera before anything is trained.
+        """What is wrong with the data, `check_frames` says before.
 
         Args:
             name: In the mixture and in errors.
@@ -172,10 +172,9 @@ class FrameExamples:
             predict_stop: Whether the stop token is labelled.
 
         Raises:
-            InvalidExample: In one line: what is wrong, and where.
+            InvalidExample: No frames.
         """
         self.name = name
-        check_frames(name, frames, statistics, camera)
         bounds = frames.episode_bounds
         self._rows = np.concatenate(
             [np.arange(*bounds[episode]) for episode in episodes] or [np.arange(0)]
@@ -183,7 +182,7 @@ class FrameExamples:
         if not len(self._rows):
             raise InvalidExample(f"{name}: no frames to train on in {len(episodes)} episodes")
         self._frames, self._vocabulary, self._statistics = frames, vocabulary, statistics
-        self._camera, self._augmentation, self._predict_stop = camera, augmentation, predict_stop
+        self.camera, self._augmentation, self._predict_stop = camera, augmentation, predict_stop
 
     def __len__(self) -> int:
         """How many frames."""
@@ -192,7 +191,7 @@ class FrameExamples:
     def example(self, row: int, number: int) -> Example:
         """One frame's example; its picture is augmented by `number`."""
         frame = self.frame(row)
-        image = frame.images[self._camera]
+        image = frame.images[self.camera]
         if self._augmentation is not None:
             image = self._augmentation.apply(image, number)
         words = self._vocabulary
@@ -201,7 +200,7 @@ class FrameExamples:
 
     def frame(self, row: int) -> Frame:
         """The frame behind an example, with the picture that the model sees."""
-        return self._frames.frame(int(self._rows[row]), (self._camera,))
+        return self._frames.frame(int(self._rows[row]), (self.camera,))
 
     def action(self, row: int) -> NDArray[np.float64]:
         """The physical action of an example, shape (axes,), without decoding its picture."""

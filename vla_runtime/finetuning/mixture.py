@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vla_runtime.errors import ConfigurationError
 
 BLOCK = 1000  # [examples] in which every source has exactly its share
-EPOCHS_KEPT = 4  # permutations in memory
+KEPT = 16  # [blocks] and [epochs] in memory
 
 
 @dataclass(frozen=True)
@@ -49,30 +49,34 @@ class Mixture:
             raise ConfigurationError(f"weights {list(weights)}: expected positive numbers")
         self._sizes, self._seed = tuple(sizes), seed
         self.quotas = _quotas(weights)
-        self._block = lru_cache(maxsize=EPOCHS_KEPT)(self._shuffled_block)
-        self._order = lru_cache(maxsize=EPOCHS_KEPT * len(sizes))(self._permutation)
 
     def draw(self, number: int) -> Draw:
         """The example of a number, counted from 0 over the whole training."""
         block, place = divmod(number, BLOCK)
-        sources, ranks = self._block(block)
+        sources, ranks = _shuffled_block(self._seed, self.quotas, block)
         source = int(sources[place])
         count = block * self.quotas[source] + int(ranks[place])
         epoch, position = divmod(count, self._sizes[source])
-        return Draw(source, int(self._order(source, epoch)[position]), epoch)
+        order = _permutation(self._seed, source, epoch, self._sizes[source])
+        return Draw(source, int(order[position]), epoch)
 
-    def _shuffled_block(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The sources of a block's examples, and how many of the same source came before each within it."""
-        sources = np.repeat(np.arange(len(self.quotas)), self.quotas)
-        sources = np.random.default_rng([self._seed, 0, block]).permutation(sources)
-        ranks = np.zeros(BLOCK, np.int64)
-        for source in range(len(self.quotas)):
-            mine = sources == source
-            ranks[mine] = np.arange(int(mine.sum()))
-        return sources, ranks
 
-    def _permutation(self, source: int, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self._seed, 1, source, epoch]).permutation(self._sizes[source])
+@lru_cache(maxsize=KEPT)
+def _shuffled_block(
+    seed: int, quotas: tuple[int, ...], block: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sources of a block's examples, and how many of the same source came before each within it."""
+    sources = np.repeat(np.arange(len(quotas)), quotas)
+    sources = np.random.default_rng([seed, 0, block]).permutation(sources)
+    ranks = np.zeros(BLOCK, np.int64)
+    for source, quota in enumerate(quotas):
+        ranks[sources == source] = np.arange(quota)
+    return sources, ranks
+
+
+@lru_cache(maxsize=KEPT)
+def _permutation(seed: int, source: int, epoch: int, size: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 1, source, epoch]).permutation(size)
 
 
 def _quotas(weights: Sequence[float]) -> tuple[int, ...]:

@@ -121,24 +121,29 @@ class Trainer:
             MetricsFile(folder / "metrics.jsonl", self.step) if accelerator.is_main_process else None
         )
 
-    def train(self) -> None:
-        """Train to the last step. Raises KeyboardInterrupt after saving when the user wants to stop."""
+    def train(self) -> dict[str, Any]:
+        """Train to the last step.
+
+        Returns:
+            The last scores.
+
+        Raises:
+            KeyboardInterrupt: The user wants to stop; everything is saved.
+        """
         batches = load_batches(
             self._examples, self._collator, self.split, self.step, self._plan.steps, self._plan.workers
         )
-        saved = self.step
+        scores: dict[str, Any] | None = None
         with Interrupts() as interrupts:
             while self.step < self._plan.steps:
                 asked = self._one_step(batches, interrupts)
                 self.step += 1
                 if asked or self.step % self._plan.save_every == 0 or self.step == self._plan.steps:
                     self.save()
-                    saved = self.step
                 if asked:
                     raise KeyboardInterrupt
-                if self._due():
-                    self.score()
-        assert saved == self.step
+                scores = self.score() if self._due() else None
+        return self.score() if scores is None else scores
 
     def save(self) -> None:
         """Write where the training stands; every process must call it."""
@@ -230,9 +235,8 @@ class Trainer:
 
     def _report(self, metrics: StepMetrics) -> None:
         self._write(metrics)
-        for hook in (self._hooks.watch,):
-            if hook is not None:
-                hook(self.step, metrics)
+        if self._hooks.watch is not None:
+            self._hooks.watch(self.step, metrics)
         if self._hooks.log is not None:
             self._hooks.log(metrics, self.step)
 

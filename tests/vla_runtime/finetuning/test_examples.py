@@ -14,7 +14,7 @@ from vla_runtime.actions.openvla_tokenizer import OpenVLATokenizer
 from vla_runtime.errors import InvalidCheckpoint, InvalidExample
 from vla_runtime.evaluation.parity import Golden
 from vla_runtime.finetuning.collator import Collator
-from vla_runtime.finetuning.examples import Example, FrameExamples, Vocabulary, action_text
+from vla_runtime.finetuning.examples import Example, FrameExamples, Vocabulary, action_text, check_frames
 from vla_runtime.models.openvla.model import IGNORED
 from vla_runtime.models.openvla.prompts import write_prompt
 from vla_runtime.types import Action
@@ -129,13 +129,11 @@ def nan(frames: MemoryFrames) -> None:
         (lambda f: setattr(f, "cameras", ("side",)), "no camera 'front'; the data set has side"),
     ],
 )
-def test_data_that_cannot_be_trained_on_is_refused(
-    tiny: Path, change: Callable[[MemoryFrames], None], said: str
-) -> None:
+def test_data_that_cannot_be_trained_on_is_refused(change: Callable[[MemoryFrames], None], said: str) -> None:
     frames = MemoryFrames()
     change(frames)
     with pytest.raises(InvalidExample, match=said):
-        FrameExamples("memory", frames, [0, 1], Vocabulary.load(tiny), STATISTICS, "front")
+        check_frames("memory", frames, STATISTICS, "front")
 
 
 def rewrite(file: Path, **changes: object) -> None:
