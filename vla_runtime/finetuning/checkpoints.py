@@ -6,7 +6,7 @@ A state is independent of the number of processes, and holds no pickle: tensors 
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from vla_runtime.errors import InvalidRecord, RecordingFailed
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 PREFIX = "step_"
+BETWEEN = "|"  # a parameter's name and what the optimiser keeps of it
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,25 @@ class TrainingState:
         step: Steps that are done.
         weights: What is trained, by name.
         optimizer: Its tensors, by name.
-        groups: Its settings, by name; plain numbers.
+        groups: Its settings, plain values.
     """
 
     step: int
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
-    groups: Mapping[str, Any]
+    groups: Sequence[Mapping[str, Any]]
 
 
 def gather_state(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> TrainingState:
     """From all processes together; every process must call it. Tensors are whole and on the CPU."""
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True, flatten_optimizer_state_dict=True)
-    flat = get_optimizer_state_dict(model, optimizer, options=options)
-    tensors = {name: value for name, value in flat.items() if isinstance(value, Tensor)}
-    return TrainingState(
-        step,
-        gather_weights(model),
-        {name: tensor.contiguous().clone() for name, tensor in tensors.items()},
-        {name: value for name, value in flat.items() if name not in tensors},
-    )
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    nested: Mapping[str, Any] = get_optimizer_state_dict(model, optimizer, options=options)
+    tensors = {
+        f"{name}{BETWEEN}{key}": value.contiguous().clone()
+        for name, values in nested.get("state", {}).items()
+        for key, value in values.items()
+    }
+    return TrainingState(step, gather_weights(model), tensors, nested.get("param_groups", []))
 
 
 def gather_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -70,14 +70,19 @@ def gather_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def restore_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
     """Put a state back; every process must call it. Raises InvalidRecord when it is of another model."""
-    options = StateDictOptions(full_state_dict=True, strict=False, flatten_optimizer_state_dict=True)
+    options = StateDictOptions(full_state_dict=True, strict=False)
+    nested: dict[str, dict[str, Tensor]] = {}
+    for flat, tensor in state.optimizer.items():
+        name, _, key = flat.rpartition(BETWEEN)
+        nested.setdefault(name, {})[key] = tensor
     try:
         missed = set_model_state_dict(model, dict(state.weights), options=options)
-        if missed.unexpected_keys:
-            raise InvalidRecord(
-                f"the training's state has {missed.unexpected_keys[0]}, which the model does not train"
-            )
-        set_optimizer_state_dict(model, optimizer, {**state.optimizer, **state.groups}, options=options)
+        unknown = missed.unexpected_keys
+        if unknown:
+            raise InvalidRecord(f"the training's state has {unknown[0]}, which the model does not train")
+        groups = [dict(group) for group in state.groups]
+        held = {"state": nested, "param_groups": groups}
+        set_optimizer_state_dict(model, optimizer, held, options=StateDictOptions(full_state_dict=True))
     except (KeyError, RuntimeError) as error:
         raise InvalidRecord(f"the training's state does not fit the model: {error}") from error
 
@@ -101,7 +106,7 @@ def save_state(folder: Path, state: TrainingState, keep: int) -> Path:
         save_file(dict(state.weights), partial / WEIGHTS)
         save_file(dict(state.optimizer), partial / OPTIMIZER)
         sizes = {name: (partial / name).stat().st_size for name in (WEIGHTS, OPTIMIZER)}
-        entry = {"step": state.step, "groups": dict(state.groups), "bytes": sizes}
+        entry = {"step": state.step, "groups": list(state.groups), "bytes": sizes}
         (partial / STATE).write_text(json.dumps(entry, indent=1) + "\n")
         for file in partial.iterdir():
             _to_disk(file)

@@ -1,7 +1,6 @@
 """metrics.jsonl: a line per step and per look at held-out frames, whatever else watches."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -22,17 +21,14 @@ class MetricsFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
             partial.replace(path)
-            self._file = path.open("a")
         except OSError as error:
             raise RecordingFailed(f"{path}: {error.strerror}") from error
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append one line. Raises RecordingFailed."""
         try:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
-            if "scores" in line:
-                os.fsync(self._file.fileno())
+            with self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise RecordingFailed(f"{self._path}: {error.strerror}") from error
 

@@ -1,5 +1,6 @@
 """A tiny checkpoint, and episodes that live in memory."""
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,14 @@ class MemoryFrames:
 
     def actions(self, start: int, stop: int) -> NDArray[np.float64]:
         return self.values[start:stop]
+
+
+def write_statistics(folder: Path, **changes: object) -> Path:
+    """dataset_statistics.json of those episodes."""
+    entry = {"q01": STATISTICS.q01, "q99": STATISTICS.q99, "mask": STATISTICS.mask, **changes}
+    file = folder / "dataset_statistics.json"
+    file.write_text(json.dumps({"memory": {"action": entry}}))
+    return file
 
 
 @pytest.fixture(scope="session")
