@@ -73,7 +73,7 @@ def test_killed_and_resumed_gives_the_curve_of_an_unbroken_run(unbroken: Path, t
 
 def test_two_processes_train_to_the_losses_of_one(unbroken: Path, tmp_path: Path) -> None:
     shutil.copytree(unbroken / "tiny", tmp_path / "tiny")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     command = [*launcher, *COMMAND[1:], str(tmp_path), str(STEPS), "2"]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

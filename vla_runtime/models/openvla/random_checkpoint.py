@@ -18,7 +18,8 @@ from vla_runtime.models.openvla.configuration import OpenVLAConfiguration
 from vla_runtime.models.openvla.model import OpenVLA
 from vla_runtime.models.openvla.shards import write_shards
 
-SPREAD = 0.02  # standard deviation of weights
+SPREAD = 0.02  # standard deviation of embeddings
+EMBEDDINGS = ("embed_tokens.weight", "pos_embed", "cls_token", "reg_token")
 VOCABULARY, PADDED = 32_000, 32_064
 
 Progress = Callable[[int, int], None]
@@ -83,6 +84,7 @@ def write_random_checkpoint(
 def _random_tensors(
     shapes: dict[str, torch.Size], seed: int, dtype: torch.dtype, progress: Progress | None
 ) -> Iterator[tuple[str, Tensor]]:
+    """Layers keep the size of what goes through them: with one spread for all widths, a narrow network hardly sees."""
     generator = torch.Generator().manual_seed(seed)
     for count, (name, shape) in enumerate(shapes.items(), start=1):
         if len(shape) == 1:
@@ -91,7 +93,8 @@ def _random_tensors(
             )
             tensor = torch.full(shape, 1.0 if ones else 0.0, dtype=dtype)
         else:
-            tensor = torch.randn(shape, generator=generator, dtype=torch.float32).mul_(SPREAD).to(dtype)
+            spread = SPREAD if name.endswith(EMBEDDINGS) else shape[1:].numel() ** -0.5
+            tensor = torch.randn(shape, generator=generator, dtype=torch.float32).mul_(spread).to(dtype)
         yield name, tensor
         if progress is not None:
             progress(count, len(shapes))
