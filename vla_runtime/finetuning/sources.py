@@ -121,9 +121,9 @@ def open_robot(
     Raises:
         InvalidStatistics, InvalidExample, InvalidDataset: In one line.
     """
+    frames = open_frames(Path(settings.path))
     key, entry = _statistics(name, settings)
     statistics = ActionStatistics.from_mapping(entry["action"])
-    frames = open_frames(Path(settings.path))
     check_frames(name, frames, statistics, settings.camera)
     train, held = put_aside(len(frames.episode_bounds), holdout, seed)
     size = vocabulary.preprocessing.size
