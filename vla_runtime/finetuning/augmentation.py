@@ -77,25 +77,26 @@ class ImageAugmentation:
 
 def changed(image: Image, change: Change) -> Image:
     """The picture after a change, of the same shape."""
-    values = _cropped(image.astype(np.float32) * np.float32(1 / 255), change.top, change.left)
+    values: Values = _cropped(image.astype(np.float32) * np.float32(1 / 255), change.top, change.left)
     values = _clipped(values + np.float32(change.brightness))
-    mean = values.mean(axis=(0, 1), keepdims=True)
+    mean: Values = values.mean(axis=(0, 1), keepdims=True)
     values = _clipped((values - mean) * np.float32(change.contrast) + mean)
     values = _coloured(values, change.saturation, change.hue)
     return (values * np.float32(255.5)).astype(np.uint8)
 
 
 def _clipped(values: Values) -> Values:
-    return np.clip(values, 0.0, 1.0, out=values)
+    return np.clip(values, np.float32(0), np.float32(1))
 
 
 def _cropped(values: Values, top: float, left: float) -> Values:
     """A part of CROP_AREA of the area brought back to full size, bilinearly with aligned corners."""
     rows, columns = (_positions(*pair) for pair in ((values.shape[0], top), (values.shape[1], left)))
     low, high, share = columns
-    values = values[:, low] + (values[:, high] - values[:, low]) * share[None, :, None]
+    across = values[:, low] + (values[:, high] - values[:, low]) * share[None, :, None]
     low, high, share = rows
-    return values[low] + (values[high] - values[low]) * share[:, None, None]
+    both = across[low] + (across[high] - across[low]) * share[:, None, None]
+    return np.asarray(both, np.float32)
 
 
 def _positions(length: int, offset: float) -> tuple[NDArray[np.intp], NDArray[np.intp], Values]:
@@ -119,9 +120,9 @@ def _coloured(values: Values, saturation: float, hue: float) -> Values:
         np.where(brightest == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     turned = sixths + np.float32(6 * hue)
-    share = np.where(brightest > 0, spread / np.where(brightest > 0, brightest, np.float32(1)), 0)
-    share = np.minimum(share * np.float32(saturation), 1)
+    share = spread / np.where(brightest > 0, brightest, np.float32(1))
+    share = np.minimum(share * np.float32(saturation), np.float32(1))
     offsets = np.array([5.0, 3.0, 1.0], np.float32)
     phase = (turned[..., None] + offsets) % 6
     ramp = np.clip(np.minimum(phase, 4 - phase), 0, 1)
-    return brightest[..., None] * (1 - share[..., None] * ramp)
+    return np.asarray(brightest[..., None] * (1 - share[..., None] * ramp), np.float32)

@@ -50,7 +50,7 @@ class TrainingState:
 def gather_state(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> TrainingState:
     """From all processes together; every process must call it. Tensors are whole and on the CPU."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    nested: Mapping[str, Any] = get_optimizer_state_dict(model, optimizer, options=options)
+    nested: Any = get_optimizer_state_dict(model, optimizer, options=options)
     tensors = {
         f"{name}{BETWEEN}{key}": value.contiguous().clone()
         for name, values in nested.get("state", {}).items()
@@ -62,10 +62,8 @@ def gather_state(model: nn.Module, optimizer: torch.optim.Optimizer, step: int) 
 def gather_weights(model: nn.Module) -> dict[str, Tensor]:
     """What is trained, whole and on the CPU; every process must call it, the first one gets the tensors."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-    return {
-        name: tensor.detach().contiguous().clone()
-        for name, tensor in get_model_state_dict(model, options=options).items()
-    }
+    found: Any = get_model_state_dict(model, options=options)
+    return {name: tensor.detach().contiguous().clone() for name, tensor in found.items()}
 
 
 def restore_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:

@@ -66,7 +66,7 @@ def _full(model: OpenVLA, recipe: Recipe) -> nn.Module:
         frozen = recipe.freeze_vision and name.startswith(TOWERS)
         if not frozen and not never_runs(model, name):
             parameter.data = parameter.data.float()
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
     return model
 
 
