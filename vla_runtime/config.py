@@ -4,13 +4,15 @@ A YAML key is a constructor parameter, and `_target_` names the class. Only clas
 A policy may ask for two things that only the composition knows, by having a constructor parameter of that name:
 `action_spec` (the environment's) and `simulator` (the environment's simulator, which makes the policy privileged). A guard
 may ask for `spec` (the environment's action spec), `statistics` and `checkpoint_checksum` (the policy's) and `arm` (the
-robot's kinematics), a clock for `advance` (lets the world go on) and `seed` (of the episode).
+robot's kinematics), a clock for `advance` (lets the world go on) and `seed` (of the episode), and a recorder for `out` (the
+folder of the run's results), `action_spec` and `description` (which part was set to what).
 """
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -30,7 +32,7 @@ from vla_runtime.evaluation.replay import frozen
 from vla_runtime.evaluation.rollout import Runtime
 from vla_runtime.guards.chain import GuardChain
 from vla_runtime.guards.supervisor import Supervisor
-from vla_runtime.interfaces import Clock
+from vla_runtime.interfaces import Clock, Recorder
 from vla_runtime.limits import interval, unit_of
 from vla_runtime.specs import ActionSpec, check_compatible
 
@@ -117,14 +119,19 @@ def build_runtime(config: DictConfig) -> Runtime:
         checksum = policy.describe().get("checksum")
         settings = guard_settings(config, environment.action_spec, policy.unnormalizer, checksum)
         check_robot_limits(settings["guards"], getattr(environment, "robot_limits", {}))
+        offered = {
+            "out": Path(config.out) if config.out else None,
+            "action_spec": environment.action_spec,
+            "description": _description(config),
+        }
         return Runtime(
             environment=environment,
             policy=policy,
             engine=_build(config.inference, policy=policy),
             guards=Supervisor(build_chain(settings)),
             make_clock=_clock_maker(config.clock, environment),
-            recorders=[_build(recorder) for recorder in (config.recorder or {}).values()],
-            description=_description(config),
+            recorders=[_recorder(node, offered) for node in (config.recorder or {}).values()],
+            description=offered["description"],
             guard_settings=settings,
             holds_before_stop=config.holds_before_stop,
             acknowledge_stops=config.stop_latch == "episode",
@@ -244,6 +251,11 @@ def _check_limits_are_there(name: str, node: DictConfig, given: Mapping[str, Any
                 f"guards.{name}.{parameter.name} is missing"
                 + (f"; expected a number [{unit}]" if unit else "")
             )
+
+
+def _recorder(node: Any, offered: Mapping[str, Any]) -> Callable[[Path], Recorder]:
+    """Makes a recorder from the folder of an episode."""
+    return partial(_build(node), **_asked_for(node, offered))
 
 
 def _build(node: Any, **given: Any) -> Any:

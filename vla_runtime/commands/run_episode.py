@@ -53,7 +53,9 @@ Every other setting of every part:
   vla-run --config  prints them all, as they would be used
 
 In DIR: result.json, guards.jsonl, steps.jsonl, timing.jsonl and episode.mp4; with several episodes a folder for each, and one result.json over all.
-A DIR that holds an older run is written over.
+DIR/flight holds the last seconds before a stop or a crash; recorder=lerobot makes a data set in DIR/lerobot,
+or goes on with the one that is there.
+All else of an older run in DIR is written over.
 Exit code: 0 when all episodes ran to their end, 1 when one crashed, 2 when something was refused, 130 on Ctrl-C.
 """
 
@@ -71,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     folder = writable_folder(output_folder(config.out, "run_episode"), "out")
     remove_leftovers(folder)
+    config.out = str(folder)
     console = Console()
     console.print(
         f"[bold]{config.chosen.policy}[/bold] policy, task [bold]{config.chosen.task}[/bold]", highlight=False

@@ -151,3 +151,23 @@ def checked_numbers(name: str, feature: Feature, value: Any) -> NDArray[Any]:
         axis = feature.names[at] if isinstance(feature.names, list) and len(feature.names) > at else at
         raise InvalidDataset(f"{name}: {axis} is {numbers[at]}; expected finite numbers")
     return cast
+
+
+def check_fps(fps: float) -> None:
+    """Refuse a rate that lerobot cannot hold.
+
+    Raises:
+        InvalidDataset: It is no whole number above 0.
+    """
+    if fps != int(fps) or fps < 1:
+        raise InvalidDataset(f"fps={fps:g}: expected a whole number above 0 [Hz]")
+
+
+def check_instruction(instruction: str) -> None:
+    """Refuse an empty sentence.
+
+    Raises:
+        InvalidDataset: It is empty.
+    """
+    if not isinstance(instruction, str) or not instruction.strip():
+        raise InvalidDataset(f"instruction {instruction!r}: is empty; expected a sentence")

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from vla_runtime.datasets import index_v3
+from vla_runtime.datasets import index_v3, index_writing
 from vla_runtime.datasets.decoding import OpenVideo, frame_times
 from vla_runtime.datasets.features import Feature
 from vla_runtime.datasets.index import Episode
@@ -121,7 +121,7 @@ def _row(
     videos = {}
     for name, camera in cameras.items():
         videos[name], statistics[name] = camera.take(length)
-    return index_v3.row_of(
+    return index_writing.row_of(
         number, int(part["index"][0, 0]), length, [tasks[task] for task in used], place, videos, statistics
     )
 
@@ -156,7 +156,7 @@ class _Cursor:
         if there < length:
             raise InvalidDataset(f"{path}: {there} frames where {length} are expected")
         self._at = (file, offset + length)
-        statistics = _picture_statistics(path, offset, length, self._fps)
+        statistics = picture_statistics(path, offset, length, self._fps)
         return (place, offset / self._fps, (offset + length) / self._fps), statistics
 
     def keep(self) -> None:
@@ -168,7 +168,8 @@ class _Cursor:
         self._at = self._kept
 
 
-def _picture_statistics(path: Path, first: int, length: int, fps: float) -> Statistics:
+def picture_statistics(path: Path, first: int, length: int, fps: float) -> Statistics:
+    """Statistics of `length` pictures of a video from the `first` on; PICTURES of them are decoded."""
     counts, video = PictureCounts(), OpenVideo(path, fps)
     try:
         for step in np.unique(np.linspace(0, length - 1, min(length, PICTURES)).round().astype(int)):

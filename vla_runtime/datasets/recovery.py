@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vla_runtime.datasets import index_v3
+from vla_runtime.datasets import index_v3, index_writing
 from vla_runtime.datasets.durable import sync_folder
 from vla_runtime.datasets.index import DatasetIndex, Episode
 from vla_runtime.datasets.layout import ASIDE, ROWS_PER_INDEX_FILE, STAGING, VERSION, files_under, place_of
@@ -20,8 +20,8 @@ from vla_runtime.datasets.notes import read_notes
 from vla_runtime.datasets.opening import read_info
 from vla_runtime.datasets.places import next_places
 from vla_runtime.datasets.rebuild import Found, rows_from_files
-from vla_runtime.datasets.staging import LOCK as STAGING_LOCK
-from vla_runtime.datasets.staging import MANIFEST, is_alive
+from vla_runtime.datasets.staged import LOCK as STAGING_LOCK
+from vla_runtime.datasets.staged import MANIFEST, is_alive
 from vla_runtime.errors import InvalidDataset
 
 YOUNG_S = 60.0  # [s] for which a staging folder may be without its lock
@@ -68,7 +68,7 @@ def recover(folder: Path, *, thorough: bool = False) -> Recovered:
         _write_index(folder, info, kept, found.rows)
         kept = _episodes(folder, info, _all_rows(folder, statistics=False))
     changes += _unknown_videos(folder, info, kept)
-    tasks, frames = _tasks(folder), kept[-1].stop if kept else 0
+    tasks, frames = _tasks(folder) if kept else {}, kept[-1].stop if kept else 0
     if (info["total_episodes"], info["total_frames"], info.get("total_tasks")) != (
         len(kept),
         frames,
@@ -77,8 +77,10 @@ def recover(folder: Path, *, thorough: bool = False) -> Recovered:
         changes.append(
             f"info.json: {len(kept)} episodes with {frames} frames, it said {info['total_episodes']}"
         )
-        index_v3.write_info(folder, info, len(kept), frames, len(tasks))
-    return Recovered(_read(folder), tuple(changes))
+        info = index_writing.write_info(folder, info, len(kept), frames, len(tasks))
+    features = index_v3.features_from_json(info["features"])
+    fps, robot = float(info["fps"]), info.get("robot_type")
+    return Recovered(DatasetIndex(folder, VERSION, fps, features, tasks, kept, robot, info), tuple(changes))
 
 
 # ---------------------------------------------------------------------------------------------------- the index
@@ -141,12 +143,12 @@ def _write_index(
 ) -> None:
     """Write all rows anew: those that are kept as they were, and the added ones."""
     features = index_v3.features_from_json(info["features"])
-    schema = index_v3.row_schema(features)
+    schema = index_writing.row_schema(features)
     old = {row["episode_index"]: row for row in _all_rows(folder, statistics=True)}
     rows = [old[episode.number] for episode in kept] + added
     before = index_v3.index_files(folder)
     for at in range(0, len(rows), ROWS_PER_INDEX_FILE):
-        index_v3.write_rows(
+        index_writing.write_rows(
             folder, place_of(at // ROWS_PER_INDEX_FILE), rows[at : at + ROWS_PER_INDEX_FILE], schema
         )
     for path in before[-(-len(rows) // ROWS_PER_INDEX_FILE) :]:
@@ -169,10 +171,6 @@ def _tasks(folder: Path) -> dict[int, str]:
         return index_v3.read_tasks(folder)
     except InvalidDataset:
         return {}
-
-
-def _read(folder: Path) -> DatasetIndex:
-    return index_v3.read_index(folder, read_info(folder))
 
 
 # ---------------------------------------------------------------------------------------------------- the files

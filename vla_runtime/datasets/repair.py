@@ -8,7 +8,7 @@ from vla_runtime.datasets.layout import LOCK, STAGING
 from vla_runtime.datasets.locks import FileLock
 from vla_runtime.datasets.opening import read_index
 from vla_runtime.datasets.recovery import Recovered, recover
-from vla_runtime.datasets.staging import MANIFEST
+from vla_runtime.datasets.staged import MANIFEST
 from vla_runtime.datasets.totals import bring_statistics_up_to_date
 from vla_runtime.datasets.writer import DatasetWriter
 from vla_runtime.errors import InvalidDataset

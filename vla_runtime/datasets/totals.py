@@ -9,7 +9,8 @@ import numpy as np
 
 from vla_runtime.datasets.features import Feature
 from vla_runtime.datasets.index import DatasetIndex
-from vla_runtime.datasets.index_v3 import read_table, write_statistics
+from vla_runtime.datasets.index_v3 import read_table
+from vla_runtime.datasets.index_writing import write_statistics
 from vla_runtime.datasets.layout import STATISTICS
 from vla_runtime.datasets.moments import mixed, of_numbers
 from vla_runtime.datasets.opening import read_index, read_info
@@ -51,7 +52,7 @@ def dataset_statistics(index: DatasetIndex) -> dict[str, Any]:
         found |= {name: of_numbers(np.concatenate(parts)) for name, parts in columns.items()}
     for name, feature in index.features.items():
         parts = [episode.statistics.get(name) for episode in index.episodes]
-        if feature.is_picture and all(_complete(part) for part in parts):
+        if feature.is_picture and all(is_complete(part) for part in parts):
             found[name] = mixed([part for part in parts if part])
     return {name: found[name] for name in index.features if name in found}
 
@@ -71,5 +72,6 @@ def _groups(index: DatasetIndex) -> Iterator[Mapping[str, Feature]]:
         yield {name: feature}
 
 
-def _complete(statistics: Mapping[str, Any] | None) -> bool:
+def is_complete(statistics: Mapping[str, Any] | None) -> bool:
+    """Whether statistics are there, and none of them is missing."""
     return bool(statistics) and all(value is not None for value in statistics.values())

@@ -1,6 +1,7 @@
 """Looking a whole data set over: every file, every frame's time, the index, the statistics."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import numpy as np
 from vla_runtime.datasets.decoding import OpenVideo, frame_times
 from vla_runtime.datasets.features import Feature
 from vla_runtime.datasets.index import DatasetIndex, Episode, VideoPart
-from vla_runtime.datasets.index_v3 import STATISTIC_NAMES, read_table
+from vla_runtime.datasets.index_v3 import read_table
+from vla_runtime.datasets.index_writing import STATISTIC_NAMES
 from vla_runtime.datasets.layout import STAGING, VERSION, files_under
 from vla_runtime.datasets.opening import read_index
 from vla_runtime.datasets.rows import Columns, check_episode, columns_of
-from vla_runtime.datasets.staging import MANIFEST, is_alive
+from vla_runtime.datasets.staged import MANIFEST, is_alive
 from vla_runtime.datasets.totals import FRESH, data_files, frames_covered
 from vla_runtime.errors import InvalidDataset
 
@@ -55,8 +57,11 @@ def verify(
     videos = _videos(index)
     paths = data_files(index)
     wrong: list[str] = []
+    inside: dict[Path, list[Episode]] = {}
+    for episode in index.episodes:
+        inside.setdefault(episode.data, []).append(episode)
     for done, path in enumerate(paths):
-        wrong += _data(index, path)
+        wrong += _data(index, path, inside[path])
         _tell(progress, done + 1, len(paths) + len(videos))
     for done, (path, parts) in enumerate(videos.items()):
         wrong += _video(index, path, parts, deep=deep)
@@ -64,7 +69,7 @@ def verify(
     wrong += [*_tasks(index), *_totals(index)]
     notes: list[str] = []
     if index.version == VERSION:
-        wrong += [*_statistics(index), *_strangers(index, paths, videos)]
+        wrong += [*_statistics(index), *_strangers(index, set(paths), videos)]
         notes = _staged(folder)
         covered = frames_covered(folder)
         if FRESH * index.frames <= covered < index.frames:
@@ -72,10 +77,9 @@ def verify(
     return Verified(len(index.episodes), index.frames, len(paths), len(videos), tuple(wrong), tuple(notes))
 
 
-def _data(index: DatasetIndex, path: Path) -> Iterator[str]:
-    """What is wrong with a data file."""
+def _data(index: DatasetIndex, path: Path, episodes: Sequence[Episode]) -> Iterator[str]:
+    """What is wrong with the data file of some episodes."""
     features = {name: feature for name, feature in index.features.items() if feature.dtype != "video"}
-    episodes = [episode for episode in index.episodes if episode.data == path]
     try:
         table = read_table(path)
         columns = columns_of(table, features, path)
@@ -174,7 +178,7 @@ def _statistics(index: DatasetIndex) -> Iterator[str]:
         yield f"stats.json: covers {covered} of {index.frames} frames"
 
 
-def _strangers(index: DatasetIndex, paths: Sequence[Path], videos: Mapping[Path, object]) -> Iterator[str]:
+def _strangers(index: DatasetIndex, paths: AbstractSet[Path], videos: Mapping[Path, object]) -> Iterator[str]:
     """Files that lerobot would trip over: it reads every data file that it finds."""
     for path in files_under(index.folder / "data", ".parquet").values():
         if path not in paths:

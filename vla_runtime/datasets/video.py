@@ -1,5 +1,6 @@
 """Writing the pictures of one camera as an mp4 whose frame n is at exactly n / fps seconds."""
 
+import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -61,7 +62,8 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: int, height: int, width: int, codec: VideoCodec) -> None:
         """Args: path: the file; fps: [Hz]; height, width: [px]; codec: how."""
-        self._path, self._frames, self._shape = path, 0, (height, width, 3)
+        self._frames = 0
+        os.environ.setdefault("SVT_LOG", "1")  # its AV1 encoder talks a page for each file; errors only
         try:
             self._container: Any = av.open(str(path), "w")
             stream: Any = self._container.add_stream(

