@@ -129,6 +129,10 @@ def _settings(config: DictConfig) -> Any:
             "robot", config.dataset, config.weight, config.statistics, config.key, config.camera
         )
     for name, entry in plain["mixture"].items():
+        if name in sources:
+            raise ConfigurationError(
+                f"mixture.{name}: dataset={config.dataset} has this name; expected another"
+            )
         sources[str(name)] = _made(SourceSettings, entry, f"mixture.{name}")
     plan = Plan(config.steps, config.save_every, config.score_every, config.keep, config.workers)
     recipe = _made(Recipe, plain["recipe"], "recipe")
@@ -197,7 +201,11 @@ def _session(config: DictConfig, settings: Any, accelerator: Any, progress: Trai
 
 def _closed_loop(config: DictConfig, checkpoint: Path, folder: Path) -> dict[str, float]:
     """Success of a checkpoint in the simulator, over episodes with seeds from 0."""
+    from vla_runtime.finetuning.model_card import middle_crop
+
     overrides = ["policy=openvla", f"policy.checkpoint={checkpoint}", f"policy.camera={config.camera}"]
+    if config.recipe.augment:
+        overrides.append(f"policy.evaluation_path={middle_crop(_size(checkpoint))}")
     runtime = build_runtime(compose_config("run_episode", [*overrides, *config.closed_loop]))
     try:
         results = [
@@ -208,6 +216,13 @@ def _closed_loop(config: DictConfig, checkpoint: Path, folder: Path) -> dict[str
         runtime.environment.close()
     successes = sum(bool(result["success_at_end"]) for result in results)
     return {"success_rate": successes / len(results), "episodes": len(results)}
+
+
+def _size(checkpoint: Path) -> int:
+    """Side of its pictures [px]."""
+    from vla_runtime.models.openvla.configuration import OpenVLAConfiguration
+
+    return OpenVLAConfiguration.load(checkpoint).towers[0].image_size
 
 
 def _announce(session: Any, console: Console) -> None:

@@ -28,19 +28,19 @@ def model_card(
         size: Side of the model's pictures [px].
     """
     recipe = settings["recipe"]
-    path = (
-        f" policy.evaluation_path={{_target_:vla_runtime.models.openvla.images.EvaluationPath,size:{size},"
-        "centre_crop:true,jpeg:false}"
-        if recipe["augment"]
-        else ""
-    )
+    rates = {source["fps"] for source in settings["sources"].values() if source["fps"] is not None}
+    run = "vla-run policy=openvla policy.checkpoint=THIS_FOLDER"
+    if len(rates) == 1:
+        run += f" policy.control_hz={rates.pop():g}"
+    if recipe["augment"]:
+        run += f" 'policy.evaluation_path={middle_crop(size)}'"
     parts = [
         "---\nlibrary_name: vla-runtime\ntags: [robotics, vla, openvla]\n---",
         f"# A fine-tuned {base}",
         "Trained with `vla-finetune`; the layout is OpenVLA's. Statistics of the actions are in dataset_statistics.json "
         "and count before those in config.json.",
-        f"```sh\nvla-run policy=openvla policy.checkpoint=THIS_FOLDER{path}\n```",
-        "## Data\n\n" + _table(("source", "examples", "weight", "path"), _sources(settings)),
+        f"```sh\n{run}\n```",
+        "## Data\n\n" + _table(("source", "examples", "weight", "fps [Hz]", "path"), _sources(settings)),
         f"## Training\n\n{settings['steps']} steps of {recipe['batch_size']} examples, seed {settings['seed']}.\n\n"
         + _table(("setting", "value"), [(key, json.dumps(value)) for key, value in recipe.items()]),
         "## Scores\n\n" + _scores(scores),
@@ -49,9 +49,14 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+def middle_crop(size: int) -> str:
+    """The evaluation path that a model trained with augmentation is to be run with, as an override of vla-run."""
+    return f"{{_target_:vla_runtime.models.openvla.images.EvaluationPath,size:{size},centre_crop:true,jpeg:false}}"
+
+
 def _sources(settings: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     return [
-        (name, source["examples"], source["weight"], source["path"])
+        (name, source["examples"], source["weight"], source["fps"] or "", source["path"])
         for name, source in settings["sources"].items()
     ]
 

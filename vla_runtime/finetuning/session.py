@@ -111,7 +111,8 @@ class Session:
         self.vocabulary = Vocabulary.load(settings.checkpoint)
         self._collator = Collator(OpenVLAConfiguration.load(settings.checkpoint).pad_token_id)
         self.robots, sources = _open_sources(settings, self.vocabulary, open_frames)
-        self.description = _description(settings, sources)
+        rates = {name: robot.fps for name, robot in self.robots.items()}
+        self.description = _description(settings, sources, rates)
         folder = settings.out / TRAINING
         _check_folder(settings.out, self.description)
         accelerator.wait_for_everyone()
@@ -221,13 +222,15 @@ def _open_sources(
     return robots, sources
 
 
-def _description(settings: SessionSettings, sources: Mapping[str, ExampleSource]) -> dict[str, Any]:
+def _description(
+    settings: SessionSettings, sources: Mapping[str, ExampleSource], rates: Mapping[str, float]
+) -> dict[str, Any]:
     """What the course of a training follows from, in plain values."""
     recipe = asdict(settings.recipe)
     return {
         "checkpoint": str(settings.checkpoint),
         "sources": {
-            name: {**asdict(settings.sources[name]), "examples": len(source)}
+            name: {**asdict(settings.sources[name]), "examples": len(source), "fps": rates.get(name)}
             for name, source in sources.items()
         },
         "recipe": recipe,

@@ -71,6 +71,7 @@ class RobotData:
         entry: Its statistics as they are in the file.
         statistics: The same, as used.
         training: Examples that are trained on.
+        fps: Frames and actions per second [Hz].
         scored: By name, examples whose tokens are scored, and the rows of them.
     """
 
@@ -78,6 +79,7 @@ class RobotData:
     entry: Mapping[str, Any]
     statistics: ActionStatistics
     training: FrameExamples
+    fps: float
     scored: Mapping[str, tuple[FrameExamples, Sequence[int]]]
 
 
@@ -149,6 +151,7 @@ def open_robot(
         entry,
         statistics,
         training,
+        float(frames.fps),
         {kind: (found, _spread(len(found), score_frames)) for kind, found in scored.items()},
     )
 

@@ -95,10 +95,31 @@ def test_an_exported_training_is_a_checkpoint_that_passes_its_self_test(
     assert not description["random_weights"]
     assert description["unnorm_key"] == "memory"
     card = (folder / "out" / "README.md").read_text()
-    for words in ("learning_rate | 0.003", "seed 0", "memory | 7 | 1.0", "token accuracy", "torch | 2.13"):
+    for words in (
+        "learning_rate | 0.003",
+        "seed 0",
+        "memory | 7 | 1.0 | 5.0",
+        "policy.control_hz=5\n",
+        "token accuracy",
+        "torch | 2.13",
+    ):
         assert words in card
     names = {file.name for file in (folder / "out").iterdir()}
     assert {"config.json", "towers.json", "tokenizer.json", "preprocessor_config.json"} <= names
+
+
+def test_the_closed_loop_is_given_a_checkpoint_of_the_moment(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "tiny")
+    sums = []
+
+    def closed_loop(folder: Path, step: int) -> dict[str, float]:
+        sums.append((step, load_model(folder).checksum))
+        return {"success_rate": 0.5}
+
+    made = session(tmp_path, tmp_path / "out", Plan(4, score_every=2), closed_loop=closed_loop)
+    assert made.trainer.train()["closed_loop"] == {"success_rate": 0.5}
+    assert [step for step, _ in sums] == [2, 4]
+    assert len({checksum for _, checksum in sums}) == 2
 
 
 def test_merged_weights_give_what_the_adapters_gave(trained: tuple[Path, torch.nn.Module]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -86,6 +87,20 @@ def test_accumulated_passes_train_to_the_losses_of_one(unbroken: Path, tmp_path:
     recipe = Recipe(**{**vars(RECIPE), "micro_batch_size": 1, "gradient_checkpointing": True})
     session(tmp_path, tmp_path / "out", Plan(STEPS, score_every=0), recipe).trainer.train()
     assert losses(tmp_path) == pytest.approx(losses(unbroken), rel=SAME)
+
+
+def test_ctrl_c_ends_the_step_and_saves(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "tiny")
+
+    def watch(step: int, metrics: object) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    made = session(tmp_path, tmp_path / "out", Plan(STEPS, score_every=0), watch=watch)
+    with pytest.raises(KeyboardInterrupt):
+        made.trainer.train()
+    again = session(tmp_path, tmp_path / "out", Plan(STEPS, score_every=0))
+    assert again.trainer.step == made.trainer.step == 4  # the step after the one in which it was heard
 
 
 def test_a_training_of_other_settings_is_not_gone_on_with(unbroken: Path, tmp_path: Path) -> None:

@@ -30,13 +30,15 @@ RECIPE = Recipe(
 
 
 def session(
-    folder: Path, out: Path, plan: Plan, recipe: Recipe = RECIPE, watch=None, accelerator=None, **more
+    folder: Path, out: Path, plan: Plan, recipe: Recipe = RECIPE, watch=None, closed_loop=None, **more
 ) -> Session:
     """A training of FOLDER/tiny on two short episodes."""
     sources = {"memory": SourceSettings("robot", str(folder), statistics=str(write_statistics(folder)))}
     settings = SessionSettings(folder / "tiny", out, sources, recipe, plan, **{"holdout": 0.0, **more})
     frames = MemoryFrames((4, 3), ("lemon", "push the long red cube"))
-    return Session(settings, accelerator or Accelerator(cpu=True), lambda _: frames, Watchers(watch=watch))
+    return Session(
+        settings, Accelerator(cpu=True), lambda _: frames, Watchers(watch=watch, closed_loop=closed_loop)
+    )
 
 
 if __name__ == "__main__":
