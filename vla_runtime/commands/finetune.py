@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vla_runtime.commands.command_line import output_folder, run_command
+from vla_runtime.commands.decoded_tokens import decoded_tokens
 from vla_runtime.commands.training_progress import TrainingProgress
 from vla_runtime.config import build_runtime, choices, compose_config
 from vla_runtime.errors import ConfigurationError
@@ -242,7 +243,7 @@ def _announce(session: Any, console: Console) -> None:
 def _finish(config: DictConfig, session: Any, scores: dict[str, Any], console: Console) -> None:
     """Load what was written as a policy, which tests it, and let it decode frames that it was trained on."""
     folder = Path(config.out)
-    decoded = _decoded(config, session, folder)
+    decoded = decoded_tokens(session, folder, config.decode_frames)
     result = {
         "settings": session.description,
         "scores": scores,
@@ -265,35 +266,6 @@ def _finish(config: DictConfig, session: Any, scores: dict[str, Any], console: C
         highlight=False,
     )
     console.print(f"checkpoint: {escape(str(folder))}", highlight=False, soft_wrap=True)
-
-
-def _decoded(config: DictConfig, session: Any, folder: Path) -> dict[str, float]:
-    """Share of tokens that the exported policy writes by itself as they were recorded."""
-    from vla_runtime.finetuning.sources import CentreCrop
-    from vla_runtime.models.openvla.images import EvaluationPath
-    from vla_runtime.policies.openvla import OpenVLAPolicy
-    from vla_runtime.types import Action, Observation
-
-    right = total = frames = 0
-    for robot in session.robots.values():
-        examples, rows = robot.scored["train"]
-        crop = CentreCrop(session.vocabulary.preprocessing.size)
-        path = EvaluationPath(crop.size, centre_crop=True, jpeg=False)
-        policy = OpenVLAPolicy(
-            str(folder),
-            robot.key,
-            camera=examples.camera,
-            evaluation_path=path if session.augmented else None,
-        )
-        for row in rows[: config.decode_frames]:
-            frame = examples.frame(row)
-            observation = Observation(frame.images, None, frame.instruction, 0.0, frame.step)
-            tokens = policy.act(observation).proposals[0].tokens
-            normalized = robot.statistics.normalize(Action(tuple(frame.action.tolist())))
-            wanted = session.vocabulary.tokens.encode(normalized.values).tolist()
-            right += sum(a == b for a, b in zip(tokens.ids if tokens else (), wanted, strict=False))
-            total, frames = total + len(wanted), frames + 1
-    return {"token_accuracy": right / max(total, 1), "frames": frames}
 
 
 def run() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from vla_runtime.errors import InvalidCheckpoint, RecordingFailed
 from vla_runtime.models.openvla.adapter import ADAPTER_CONFIG, ADAPTER_FILE, LoRAAdapter
@@ -38,26 +38,22 @@ Change = Callable[[str, Tensor], Tensor]
 Progress = Callable[[int, int], None]
 
 
-def save_adapter(folder: Path, weights: Mapping[str, Tensor], model: nn.Module) -> None:
+def save_adapter(folder: Path, weights: Mapping[str, Tensor], settings: Any) -> None:
     """Write a LoRA adapter in peft's format, which our loader and peft read.
 
     Args:
         folder: Is made, or its adapter replaced.
-        weights: What was trained, by name; adapters that never run are taken from the model.
-        model: The model with its adapters.
+        weights: Of all adapters, by peft's names in a model.
+        settings: peft's, of the model.
     """
-    everything = {
-        name: tensor for name, tensor in model.named_parameters() if ".lora_" in name and name not in weights
-    }
     tensors = {
-        name.replace(".default.weight", ".weight"): tensor.detach().cpu().contiguous()
-        for name, tensor in {**everything, **weights}.items()
+        name.replace(".default.weight", ".weight"): tensor.cpu().contiguous()
+        for name, tensor in weights.items()
     }
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(tensors, partial / ADAPTER_FILE, metadata={"format": "pt"})
-    settings: Any = model.peft_config["default"]  # type: ignore[index]
     entry = {key: value for key, value in settings.to_dict().items() if key != "target_modules"}
     entry["target_modules"] = sorted(
         {name.split(".lora_")[0].removeprefix("base_model.model.") for name in tensors}

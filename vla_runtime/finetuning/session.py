@@ -121,6 +121,11 @@ class Session:
             (folder / SETTINGS).write_text(json.dumps(self.description, indent=2) + "\n")
         loaded = load_model(settings.checkpoint, dtype=DTYPES[recipe.dtype])
         self._network = trainable(loaded.model, recipe, settings.seed)
+        self._untrained = {  # adapters of layers that never run belong to an adapter too; taken before any sharding
+            name: parameter.detach().clone()
+            for name, parameter in self._network.named_parameters()
+            if ".lora_" in name and not parameter.requires_grad
+        }
         weights = [source.weight for source in settings.sources.values()]
         mixture = Mixture([len(source) for source in sources.values()], weights, settings.seed)
         self.trainer = Trainer(
@@ -149,7 +154,8 @@ class Session:
         base, recipe = self._settings.checkpoint, self._settings.recipe
         if recipe.mode == "lora":
             adapter = self._settings.out / TRAINING / "adapter"
-            save_adapter(adapter, weights, self._network)
+            made: Any = self._network
+            save_adapter(adapter, {**self._untrained, **weights}, made.peft_config["default"])
             change = adapter_change(base, adapter)
         else:
             change = weights_change(weights)
