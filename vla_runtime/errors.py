@@ -7,6 +7,7 @@ VLARuntimeError
 ├── InvalidTokens         token ids that are not action tokens
 ├── InvalidVocabulary     a text tokenizer without room for action tokens, or whose ids are taken
 ├── InvalidCheckpoint     a model folder that is incomplete, damaged or not what it says
+├── InvalidExample        something that cannot be trained on: NaN, an empty sentence, a missing picture
 ├── InvalidRecord         a record that cannot be read, or was changed
 ├── InvalidDataset        a data set that is incomplete, damaged or not what it says, or episodes that do not fit it
 ├── DatasetBusy           another process writes to the data set
@@ -42,6 +43,10 @@ class InvalidVocabulary(VLARuntimeError, ValueError):
 
 class InvalidCheckpoint(VLARuntimeError, ValueError):
     """A model folder that is incomplete, damaged or not what it says."""
+
+
+class InvalidExample(VLARuntimeError, ValueError):
+    """Something that cannot be trained on: NaN, an empty sentence, a missing picture."""
 
 
 class InvalidRecord(VLARuntimeError, ValueError):

@@ -10,6 +10,7 @@ from hydra.utils import get_class
 
 from vla_runtime.config import TRUSTED_PACKAGES, choices, compose_config, config_dir, groups
 
+ROOTS = {"recipe": "finetune"}  # groups of other commands than vla-run
 FILES = sorted(config_dir().rglob("*.yaml"))
 
 
@@ -46,5 +47,5 @@ def test_every_number_has_a_unit(file: Path) -> None:
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in groups() for name in choices(group)])
 def test_every_choice_composes(group: str, name: str) -> None:
-    config = compose_config("run_episode", [f"{group}={name}"])
+    config = compose_config(ROOTS.get(group, "run_episode"), [f"{group}={name}"])
     assert config.chosen[group] == name

@@ -1,1 +1,1 @@
-"""From recorded episodes to a fine-tuned checkpoint."""
+"""From recorded episodes to a fine-tuned checkpoint: examples, mixtures, training, export."""

@@ -23,7 +23,7 @@ class ForwardPass:
         projected: [B, patches, text width], or None without an image.
         embeddings: [B, N, text width], the language model's input: begin token, patches, the rest of the text.
         hidden: [B, N, text width], after the final norm.
-        logits: [B, N, vocabulary].
+        logits: [B, N, vocabulary]; with `labelled_only` [M, vocabulary], those from which the M labels are predicted.
         loss: Mean cross-entropy of the next token over labelled positions, or None without labels.
     """
 
@@ -54,6 +54,8 @@ class OpenVLA(nn.Module):
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        *,
+        labelled_only: bool = False,
     ) -> ForwardPass:
         """One full pass.
 
@@ -62,6 +64,8 @@ class OpenVLA(nn.Module):
             pixel_values: [B, 3 per tower, S, S], or None for text alone.
             attention_mask: [B, T], 0 or False at padding; None: no padding.
             labels: [B, T] token ids, IGNORED where nothing is trained.
+            labelled_only: Read out only the positions from which a label is predicted. Loss and gradients are the same;
+                a robot's example has 8 of them among hundreds.
         """
         features = self.vision_backbone(pixel_values) if pixel_values is not None else ()
         projected = self.projector(torch.cat(features, dim=-1)) if features else None
@@ -71,14 +75,22 @@ class OpenVLA(nn.Module):
         if attention_mask is not None and not bool(attention_mask.all()):
             mask = causal_mask(_with_patches(attention_mask.bool(), patches, fill=True))
         hidden = self.language_model(embeddings, mask)
-        logits = self.language_model.lm_head(hidden)
-        loss = None
-        if labels is not None:
+        if labels is None:
+            logits, loss = self.language_model.lm_head(hidden), None
+        else:
             wanted = _with_patches(labels, patches, fill=IGNORED)[:, 1:]
-            loss = functional.cross_entropy(
-                logits[:, :-1].float().reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=IGNORED
-            )
+            logits, loss = self._read_out(hidden, wanted, labelled_only=labelled_only)
         return ForwardPass(features, projected, embeddings, hidden, logits, loss)
+
+    def _read_out(self, hidden: Tensor, wanted: Tensor, *, labelled_only: bool) -> tuple[Tensor, Tensor]:
+        """Logits, and the mean cross-entropy against [B, N - 1] wanted tokens."""
+        if labelled_only:
+            labelled = wanted != IGNORED
+            logits = self.language_model.lm_head(hidden[:, :-1][labelled])
+            return logits, functional.cross_entropy(logits.float(), wanted[labelled])
+        logits = self.language_model.lm_head(hidden)
+        rows = logits[:, :-1].float().reshape(-1, logits.shape[-1])
+        return logits, functional.cross_entropy(rows, wanted.reshape(-1), ignore_index=IGNORED)
 
     def project(self, pixel_values: Tensor) -> Tensor:
         """Images [B, 3 per tower, S, S] to [B, patches, text width]."""

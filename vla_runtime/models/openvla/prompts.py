@@ -27,9 +27,19 @@ def prompt_style(llm_backbone_id: str) -> PromptStyle:
 
 def write_prompt(instruction: str, style: PromptStyle) -> str:
     """The full text before the action tokens."""
-    question = f"What action should the robot take to {instruction.lower()}?"
+    return write_question(f"What action should the robot take to {instruction.lower()}?", style)
+
+
+def write_question(question: str, style: PromptStyle, *, first: bool = True) -> str:
+    """Any question as the checkpoint's language model is asked it, up to where the answer begins.
+
+    Args:
+        question: As it is, nothing lowered.
+        style: Of the checkpoint.
+        first: Whether the conversation begins with it.
+    """
     if style == "v01":
-        return f"{V01_SYSTEM} USER: {question} ASSISTANT:"
+        return f"{V01_SYSTEM} USER: {question} ASSISTANT:" if first else f"USER: {question} ASSISTANT:"
     return f"In: {question}\nOut:"
 
 
@@ -49,6 +59,14 @@ class PromptTokenizer:
             raise InvalidCheckpoint(
                 f"{file}: {size} pieces, more than the model's {configuration.vocab_size}"
             )
+
+    def knows(self, token_id: int) -> bool:
+        """Whether an id has a piece in the vocabulary."""
+        return self._tokenizer.id_to_token(token_id) is not None
+
+    def encode_more(self, text: str) -> list[int]:
+        """Ids of a text that goes on behind another: no begin-of-text token."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def encode(self, text: str) -> Tensor:
         """[1, T] ids, beginning with the begin-of-text token."""

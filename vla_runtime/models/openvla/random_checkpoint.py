@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, processors
 from torch import Tensor
 
 from vla_runtime.errors import ConfigurationError
-from vla_runtime.models.openvla.checkpoint import INDEX_FILE, SINGLE_FILE
 from vla_runtime.models.openvla.configuration import OpenVLAConfiguration
 from vla_runtime.models.openvla.model import OpenVLA
+from vla_runtime.models.openvla.shards import write_shards
 
-SHARD_BYTES = 2**31  # [bytes] of one file, about
-SPREAD = 0.02  # standard deviation of weights
+SPREAD = 0.02  # standard deviation of embeddings
+EMBEDDINGS = ("embed_tokens.weight", "pos_embed", "cls_token", "reg_token")
 VOCABULARY, PADDED = 32_000, 32_064
 
 Progress = Callable[[int, int], None]
@@ -79,12 +78,13 @@ def write_random_checkpoint(
             name: parameter.shape
             for name, parameter in OpenVLA(OpenVLAConfiguration.load(folder)).named_parameters()
         }
-    _write_shards(folder, _random_tensors(shapes, seed, dtype, progress))
+    write_shards(folder, _random_tensors(shapes, seed, dtype, progress))
 
 
 def _random_tensors(
     shapes: dict[str, torch.Size], seed: int, dtype: torch.dtype, progress: Progress | None
 ) -> Iterator[tuple[str, Tensor]]:
+    """Layers keep the size of what goes through them: with one spread for all widths, a narrow network hardly sees."""
     generator = torch.Generator().manual_seed(seed)
     for count, (name, shape) in enumerate(shapes.items(), start=1):
         if len(shape) == 1:
@@ -93,36 +93,11 @@ def _random_tensors(
             )
             tensor = torch.full(shape, 1.0 if ones else 0.0, dtype=dtype)
         else:
-            tensor = torch.randn(shape, generator=generator, dtype=torch.float32).mul_(SPREAD).to(dtype)
+            spread = SPREAD if name.endswith(EMBEDDINGS) else shape[1:].numel() ** -0.5
+            tensor = torch.randn(shape, generator=generator, dtype=torch.float32).mul_(spread).to(dtype)
         yield name, tensor
         if progress is not None:
             progress(count, len(shapes))
-
-
-def _write_shards(folder: Path, tensors: Iterator[tuple[str, Tensor]]) -> None:
-    """One file if it fits, else shards and an index; never more than one shard in memory."""
-    places: dict[str, str] = {}
-    shard: dict[str, Tensor] = {}
-    held = total = number = 0
-    for name, tensor in tensors:
-        shard[name] = tensor
-        held += tensor.numel() * tensor.element_size()
-        if held >= SHARD_BYTES:
-            number, total = number + 1, total + held
-            _write_shard(folder, f"model-{number:05d}.safetensors", shard, places)
-            shard, held = {}, 0
-    if number == 0:
-        _write_shard(folder, SINGLE_FILE, shard, places)
-        return
-    if shard:
-        _write_shard(folder, f"model-{number + 1:05d}.safetensors", shard, places)
-    index = {"metadata": {"total_size": total + held}, "weight_map": places}
-    (folder / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n")
-
-
-def _write_shard(folder: Path, file: str, shard: dict[str, Tensor], places: dict[str, str]) -> None:
-    save_file(shard, folder / file, metadata={"format": "pt"})
-    places.update(dict.fromkeys(shard, file))
 
 
 def _descriptions(size: Size) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vla_runtime.errors import InvalidCheckpoint
-from vla_runtime.models.openvla import random_checkpoint
-from vla_runtime.models.openvla.checkpoint import load_model, merge_adapter
+from vla_runtime.models.openvla import shards
+from vla_runtime.models.openvla.adapter import LoRAAdapter
+from vla_runtime.models.openvla.checkpoint import load_model
 from vla_runtime.models.openvla.configuration import OpenVLAConfiguration
 from vla_runtime.models.openvla.model import OpenVLA
 from vla_runtime.models.openvla.random_checkpoint import write_random_checkpoint
@@ -61,7 +62,7 @@ def test_equal_weights_have_equal_checksums(tiny: Path, copied: Callable[[], Pat
 def test_shards_give_the_same_model_as_one_file(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(random_checkpoint, "SHARD_BYTES", 200_000)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 200_000)
     write_random_checkpoint(tmp_path / "sharded")
     assert len(list((tmp_path / "sharded").glob("model-*.safetensors"))) >= 3
     assert load_model(tiny).checksum == load_model(tmp_path / "sharded").checksum
@@ -122,7 +123,7 @@ def test_a_pickle_with_a_safetensors_name_is_refused(copied: Callable[[], Path])
 
 
 def test_missing_and_misplaced_shards_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_checkpoint, "SHARD_BYTES", 200_000)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 200_000)
     folder = tmp_path / "sharded"
     write_random_checkpoint(folder)
     index_file = folder / "model.safetensors.index.json"
@@ -260,10 +261,10 @@ def test_broken_adapters_are_refused(tiny: Path, tmp_path: Path) -> None:
     ):
         save_file(broken, file)
         with pytest.raises(InvalidCheckpoint, match=said):
-            merge_adapter(model, tmp_path / "adapter")
+            LoRAAdapter.load(tmp_path / "adapter").merge_into(model)
     save_file(tensors, file)
     (tmp_path / "adapter" / "adapter_config.json").write_text(
         json.dumps({"r": 4, "lora_alpha": 2, "use_dora": True})
     )
     with pytest.raises(InvalidCheckpoint, match="use_dora is not supported"):
-        merge_adapter(model, tmp_path / "adapter")
+        LoRAAdapter.load(tmp_path / "adapter").merge_into(model)

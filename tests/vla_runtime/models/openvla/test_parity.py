@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vla_runtime.evaluation.parity import Golden
-from vla_runtime.models.openvla.checkpoint import tensor_names
+from vla_runtime.models.openvla.shards import tensor_names
 
 DATA = Path(__file__).parents[3] / "data" / "openvla"
 ROOT = DATA.parents[2]

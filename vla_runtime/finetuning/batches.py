@@ -1,0 +1,114 @@
+"""Batches of a training, from any step on and for any number of processes.
+
+A step has `batch_size` examples over all processes: numbers step * batch_size to (step + 1) * batch_size - 1 of the
+mixture. They are dealt out in passes of `micro_batch_size` to each process, so that every split of a step holds the
+same examples.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from vla_runtime.errors import ConfigurationError
+from vla_runtime.finetuning.collator import Batch, Collator
+from vla_runtime.finetuning.examples import Example, ExampleSource
+from vla_runtime.finetuning.mixture import Mixture
+
+START = "spawn"  # a forked worker would inherit locks that reading data sets holds in other threads, and hang
+PREFETCHED = 4  # [batches] ready per worker
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a step is dealt out.
+
+    Attributes:
+        batch_size: Examples per step, over all processes.
+        micro_batch_size: Examples per process and pass.
+        processes: How many.
+        rank: Which one this is.
+    """
+
+    batch_size: int
+    micro_batch_size: int
+    processes: int = 1
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that do not divide. Raises ConfigurationError."""
+        together = self.micro_batch_size * self.processes
+        if self.micro_batch_size < 1 or self.batch_size < 1 or self.batch_size % together:
+            raise ConfigurationError(
+                f"recipe.batch_size={self.batch_size}: expected a multiple of recipe.micro_batch_size "
+                f"{self.micro_batch_size} times {self.processes} processes"
+            )
+
+    @property
+    def passes(self) -> int:
+        """Passes of each process in a step."""
+        return self.batch_size // (self.micro_batch_size * self.processes)
+
+    def numbers(self, step: int) -> list[list[int]]:
+        """The examples of this process in a step, by pass."""
+        width = self.micro_batch_size
+        firsts = [
+            step * self.batch_size + (index * self.processes + self.rank) * width
+            for index in range(self.passes)
+        ]
+        return [list(range(first, first + width)) for first in firsts]
+
+
+class MixedExamples(Dataset[Example]):
+    """The mixture as torch sees it: an example by its number in the whole training."""
+
+    def __init__(self, sources: Sequence[ExampleSource], mixture: Mixture) -> None:
+        """Args: sources: in the mixture's order; mixture: which one when."""
+        self._sources, self._mixture = sources, mixture
+
+    def __getitem__(self, number: int) -> Example:
+        """The example of a number."""
+        draw = self._mixture.draw(number)
+        return self._sources[draw.source].example(draw.row, number)
+
+
+class Passes(Sampler[list[int]]):
+    """The numbers of one process, pass by pass, from a step to another."""
+
+    def __init__(self, split: Split, start: int, stop: int) -> None:
+        """Args: split: how steps are dealt out; start: first step; stop: one past the last."""
+        self._split, self._start, self._stop = split, start, stop
+
+    def __len__(self) -> int:
+        """How many passes."""
+        return (self._stop - self._start) * self._split.passes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Pass by pass."""
+        for step in range(self._start, self._stop):
+            yield from self._split.numbers(step)
+
+
+def load_batches(
+    examples: MixedExamples, collator: Collator, split: Split, start: int, stop: int, workers: int = 0
+) -> Iterator[Batch]:
+    """The batches of this process from step `start` to `stop`, in order.
+
+    Args:
+        examples: By number.
+        collator: Makes batches.
+        split: How a step is dealt out.
+        start: First step.
+        stop: One past the last.
+        workers: Processes that prepare batches; 0: this one does.
+    """
+    return iter(
+        DataLoader(
+            examples,
+            batch_sampler=Passes(split, start, stop),
+            collate_fn=collator,
+            num_workers=workers,
+            multiprocessing_context=START if workers else None,
+            prefetch_factor=PREFETCHED if workers else None,
+        )
+    )
