@@ -58,6 +58,7 @@ class FinetuneSettings:
     steps: int = 1000
     seed: int = 0
     holdout: float = 0.1
+    mixed_rates: bool = False
     score_frames: int = 128
     score_every: int = 500
     save_every: int = 500
@@ -146,6 +147,7 @@ def _settings(config: DictConfig) -> Any:
         config.seed,
         config.holdout,
         config.score_frames,
+        config.mixed_rates,
     )
 
 
@@ -262,7 +264,9 @@ def _finish(config: DictConfig, session: Any, scores: dict[str, Any], console: C
             console.print(f"{escape(name)}: {found}", highlight=False)
     console.print(
         f"decoded by the exported policy: token accuracy {100 * decoded['token_accuracy']:.1f} % "
-        f"({decoded['frames']} frames trained on); self-test passed",
+        f"({decoded['frames']} frames trained on); self-test passed"
+        if decoded["frames"]
+        else "not decoded and not tested as a policy: policies have 7 axes, and no data set here has",
         highlight=False,
     )
     console.print(f"checkpoint: {escape(str(folder))}", highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vla_runtime.errors import ConfigurationError
+from vla_runtime.errors import ConfigurationError, InvalidDataset
 from vla_runtime.finetuning.batches import MixedExamples, Split
 from vla_runtime.finetuning.collator import Collator
 from vla_runtime.finetuning.examples import ExampleSource, Vocabulary
@@ -54,6 +54,7 @@ class SessionSettings:
         seed: Of everything that is drawn.
         holdout: Share of episodes that are put aside for scoring.
         score_frames: At most so many frames are scored, of each kind.
+        mixed_rates: Whether robots' data sets may have different rates.
     """
 
     checkpoint: Path
@@ -64,6 +65,7 @@ class SessionSettings:
     seed: int = 0
     holdout: float = 0.1
     score_frames: int = 128
+    mixed_rates: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class Session:
         self._collator = Collator(OpenVLAConfiguration.load(settings.checkpoint).pad_token_id)
         self.robots, sources = _open_sources(settings, self.vocabulary, open_frames)
         rates = {name: robot.fps for name, robot in self.robots.items()}
+        if not settings.mixed_rates:
+            _check_rates(rates)
         self.description = _description(settings, sources, rates)
         folder = settings.out / TRAINING
         _check_folder(settings.out, self.description)
@@ -244,6 +248,16 @@ def _description(
         "seed": settings.seed,
         "holdout": settings.holdout,
     }
+
+
+def _check_rates(rates: Mapping[str, float]) -> None:
+    """Refuse data sets of different rates: the same delta is another speed there."""
+    (first, rate), *others = rates.items()
+    for name, other in others:
+        if other != rate:
+            raise InvalidDataset(
+                f"{name}: {other:g} actions per second, {first} has {rate:g}; expected one rate, or mixed_rates=true"
+            )
 
 
 def _check_folder(out: Path, description: Mapping[str, Any]) -> None:

@@ -32,8 +32,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 picture = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 staged.append({"observation.images.front": picture, "action": generator.random(7) * 0.02})
             writer.add(staged.finish())
+    with DatasetWriter(folder / "fast", FEATURES, 10) as writer:
+        staged = EpisodeWriter(writer.new_staging("e0"), FEATURES, 10, "lift the lemon")
+        picture = np.zeros((32, 32, 3), np.uint8)
+        for _ in range(2):
+            staged.append({"observation.images.front": picture, "action": np.zeros(7)})
+        writer.add(staged.finish())
     entry = {"q01": [0.0] * 7, "q99": [0.02] * 7, "mask": [True] * 6 + [False]}
     (folder / "demos" / "dataset_statistics.json").write_text(json.dumps({"demos": {"action": entry}}))
+    (folder / "fast" / "dataset_statistics.json").write_text(json.dumps({"fast": {"action": entry}}))
     (folder / "six.json").write_text(
         json.dumps({"demos": {"action": {key: value[:6] for key, value in entry.items()}}})
     )
@@ -85,6 +92,10 @@ def test_episodes_become_a_checkpoint_and_more_steps_go_on(
         ({"steps": 0}, "steps=0: expected a whole number from 1"),
         ({"holdout": 1.0}, "holdout=1.0: expected a share from 0 to less than 1"),
         ({"recipe.batch_size": 3, "recipe.micro_batch_size": 2}, "recipe.batch_size=3: expected a multiple"),
+        (
+            {"+mixture.fast": "{kind: robot, path: [folder]/fast}"},
+            "fast: 10 actions per second, demos has 5; expected one rate, or mixed_rates=true",
+        ),
         ({"camera": "wrist"}, "no camera 'wrist'; the data set has front"),
         ({"key": "other"}, "no key 'other'; it has demos"),
         ({"statistics": "absent.json"}, "no statistics at absent.json; expected a dataset_statistics.json"),
@@ -102,7 +113,10 @@ def test_what_is_wrong_is_refused_early(
     folder: Path, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
     out = tmp_path / "out"
-    given = {key: str(value).replace("{folder}", str(folder)) for key, value in changes.items()}
+    given = {
+        key: str(value).replace("{folder}", str(folder)).replace("[folder]", str(folder))
+        for key, value in changes.items()
+    }
     with pytest.raises(VLARuntimeError, match=said) as refused:
         main(arguments(folder, out, **given))
     assert "\n" not in str(refused.value)
