@@ -23,6 +23,7 @@ from vla_runtime.types import ActionChunk, ActionTokens, NormalizedAction, Obser
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 STATISTICS_FILE = "dataset_statistics.json"
+LEAST_RANGE = 1e-12  # [m], [rad] of an axis that moves at all
 HUB_FILES = ["*.json", "*.safetensors"]  # never pickle files, never code
 
 
@@ -230,6 +231,8 @@ def _notes(random_weights: bool, key: str, spec: ActionSpec) -> list[str]:  # no
     """What a person should read before the first step."""
     ranges = ", ".join(
         f"{axis} {low:.3g} to {high:.3g} {unit}"
+        if high - low > LEAST_RANGE
+        else f"{axis} always {low:.3g} {unit}"
         for axis, unit, low, high in zip(spec.axes, spec.units, spec.low, spec.high, strict=True)
     )
     notes = [f"actions of {key}: {ranges}"]
