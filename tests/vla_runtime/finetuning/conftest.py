@@ -2,12 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from vla_runtime.actions.statistics import ActionStatistics
@@ -65,6 +66,15 @@ def write_statistics(folder: Path, **changes: object) -> Path:
     file = folder / "dataset_statistics.json"
     file.write_text(json.dumps({"memory": {"action": entry}}))
     return file
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As the processes that tests start have it: sums in another order differ in their last digit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

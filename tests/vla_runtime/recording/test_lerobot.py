@@ -59,7 +59,7 @@ def test_an_episode_has_what_was_seen_done_and_proposed(tmp_path: Path) -> None:
     np.testing.assert_allclose(frames[0].state, (0,) * 7 + (0.4, 0, 0.3, 1, 0, 0, 0) + (1,), rtol=1e-6)
     assert dataset.column("verdict", 0, 5)[:, 0].tolist() == [0, 1, 2, 0, 0]
     assert dataset.column("next.done", 0, 5)[:, 0].tolist() == [False] * 4 + [True]
-    proposed, executed = (dataset.column(f"action.{name}", 0, 5)[:, 0] for name in ("proposed", "executed"))
+    proposed, executed = (dataset.column(f"{name}_action", 0, 5)[:, 0] for name in ("proposed", "executed"))
     np.testing.assert_allclose(
         proposed, [0.01, 9.0, 0.0, 0.0, 0.0], rtol=1e-6
     )  # the third was nan: what was executed
