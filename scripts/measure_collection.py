@@ -1,7 +1,7 @@
 """Measure how much faster two workers collect demonstrations than one, beside what the machine itself allows.
 
 python scripts/measure_collection.py
-python scripts/measure_collection.py episodes=60 rounds=3 task=pick
+python scripts/measure_collection.py episodes=60 rounds=3 collected=pick
 
 The rate is taken from the first episode that is in the data set to the last one, so that starting up does not count; the whole
 command's time is reported apart. Beside it: how much more often two processes count to a number than one does in the same
@@ -39,7 +39,7 @@ class MeasureCollectionSettings:
 
     episodes: int = 30
     rounds: int = 2
-    task: str = "place_in"
+    collected: str = "place_in"
     out: str | None = None
 
 
@@ -62,11 +62,11 @@ def main(arguments: Sequence[str]) -> int:
     for _ in range(config.rounds):
         ceilings.append(2.0 * _counting(1) / _counting(2))
         for workers in (1, 2):
-            rate, total_s = _collected(config.task, config.episodes, workers)
+            rate, total_s = _collected(config.collected, config.episodes, workers)
             rates[workers].append(rate)
             whole_s[workers].append(total_s)
     result = {
-        "task": config.task,
+        "task": config.collected,
         "episodes": config.episodes,
         "episodes_per_s": {workers: median(values) for workers, values in rates.items()},
         "whole_command_s": {workers: median(values) for workers, values in whole_s.items()},
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
         "machine_allows": median(ceilings),
     }
     write_json(folder / "result.json", {**result, "versions": package_versions(), "machine": machine()})
-    table = Table(title=f"{config.episodes} episodes of {config.task}, median of {config.rounds} rounds")
+    table = Table(title=f"{config.episodes} episodes of {config.collected}, median of {config.rounds} rounds")
     for column in ("workers", "episodes/s", "whole command, s"):
         table.add_column(column, justify="right")
     for workers in (1, 2):
