@@ -1,12 +1,11 @@
 """meta/vla_runtime/episodes.jsonl: what we know of each episode beside its frames. lerobot ignores the file."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vla_runtime.datasets.durable import write_text
+from vla_runtime.datasets.durable import append_line, write_text
 from vla_runtime.datasets.layout import NOTES
 
 Notes = dict[int, Mapping[str, Any]]
@@ -36,13 +35,4 @@ def write_notes(folder: Path, notes: Notes) -> None:
 
 def append_note(folder: Path, number: int, note: Mapping[str, Any]) -> None:
     """Add the note of an episode; a later one replaces an earlier one."""
-    path = folder / NOTES
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({**note, "episode_index": number}).encode() + b"\n"
-    with path.open("ab+") as file:
-        if file.tell():  # a line that was cut off when a process was killed must not swallow this one
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(folder / NOTES, {**note, "episode_index": number})

@@ -1,12 +1,12 @@
 """What a collection of demonstrations has tried so far: a line per attempt, so that it can be gone on with."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+from vla_runtime.datasets.durable import append_line
 from vla_runtime.errors import ConfigurationError, RecordingFailed
 
 LOG = "meta/vla_runtime/collection.jsonl"  # in the data set's folder; lerobot ignores it
@@ -93,15 +93,7 @@ class CollectionLog:
 
     def _append(self, content: Mapping[str, Any]) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab+") as file:
-                line = json.dumps(content).encode() + b"\n"
-                if file.tell():  # a line that was cut off must not swallow this one
-                    file.seek(-1, os.SEEK_END)
-                    line = line if file.read(1) == b"\n" else b"\n" + line
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(self._path, content)
         except OSError as error:
             raise RecordingFailed(f"{self._path}: {error.strerror}") from error
 
