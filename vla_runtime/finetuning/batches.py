@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vla_runtime.errors import ConfigurationError
+from vla_runtime.errors import ConfigurationError, InvalidExample, VLARuntimeError
 from vla_runtime.finetuning.collator import Batch, Collator
 from vla_runtime.finetuning.examples import Example, ExampleSource
 from vla_runtime.finetuning.mixture import Mixture
@@ -59,17 +59,53 @@ class Split:
         return [list(range(first, first + width)) for first in firsts]
 
 
-class MixedExamples(Dataset[Example]):
+@dataclass(frozen=True)
+class Refusal:
+    """What is wrong with an example, on its way out of a worker: torch would wrap an error in its traceback.
+
+    Attributes:
+        reason: In one line.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Careful:
+    """A collator that passes refusals on instead of raising.
+
+    Attributes:
+        collator: Makes batches.
+    """
+
+    collator: Collator
+
+    def __call__(self, examples: Sequence[Example | Refusal]) -> Batch | Refusal:
+        """A batch, or the first refusal."""
+        good = [example for example in examples if isinstance(example, Example)]
+        refused = next((example for example in examples if isinstance(example, Refusal)), None)
+        if refused is not None:
+            return refused
+        try:
+            return self.collator(good)
+        except VLARuntimeError as error:
+            return Refusal(str(error))
+
+
+class MixedExamples(Dataset[Example | Refusal]):
     """The mixture as torch sees it: an example by its number in the whole training."""
 
     def __init__(self, sources: Sequence[ExampleSource], mixture: Mixture) -> None:
         """Args: sources: in the mixture's order; mixture: which one when."""
         self._sources, self._mixture = sources, mixture
 
-    def __getitem__(self, number: int) -> Example:
-        """The example of a number."""
+    def __getitem__(self, number: int) -> Example | Refusal:
+        """The example of a number, or what is wrong with it."""
         draw = self._mixture.draw(number)
-        return self._sources[draw.source].example(draw.row, number)
+        try:
+            return self._sources[draw.source].example(draw.row, number)
+        except VLARuntimeError as error:
+            return Refusal(str(error))
 
 
 class Passes(Sampler[list[int]]):
@@ -101,14 +137,19 @@ def load_batches(
         start: First step.
         stop: One past the last.
         workers: Processes that prepare batches; 0: this one does.
+
+    Raises:
+        InvalidExample: An example cannot be read or learnt, in one line.
     """
-    return iter(
-        DataLoader(
-            examples,
-            batch_sampler=Passes(split, start, stop),
-            collate_fn=collator,
-            num_workers=workers,
-            multiprocessing_context=START if workers else None,
-            prefetch_factor=PREFETCHED if workers else None,
-        )
+    loader: DataLoader[Batch | Refusal] = DataLoader(
+        examples,  # type: ignore[arg-type]  torch has one type for examples and batches
+        batch_sampler=Passes(split, start, stop),
+        collate_fn=Careful(collator),
+        num_workers=workers,
+        multiprocessing_context=START if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
     )
+    for batch in loader:
+        if isinstance(batch, Refusal):
+            raise InvalidExample(batch.reason)
+        yield batch
