@@ -5,6 +5,7 @@ mixture. They are dealt out in passes of `micro_batch_size` to each process, so 
 same examples.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -148,8 +149,14 @@ def load_batches(
         num_workers=workers,
         multiprocessing_context=START if workers else None,
         prefetch_factor=PREFETCHED if workers else None,
+        worker_init_fn=_leave_interrupts if workers else None,
     )
     for batch in loader:
         if isinstance(batch, Refusal):
             raise InvalidExample(batch.reason)
         yield batch
+
+
+def _leave_interrupts(_worker: int) -> None:
+    """Ctrl-C on a terminal reaches workers too, and the training still needs their batches to end its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
