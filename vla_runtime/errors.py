@@ -69,5 +69,9 @@ class EnvironmentNotReady(VLARuntimeError, RuntimeError):
     """Act or observe before reset, or after stop."""
 
 
+class WorkerLost(VLARuntimeError, RuntimeError):
+    """A helping process that was killed."""
+
+
 class RecordingFailed(VLARuntimeError, OSError):
     """A result cannot be written."""

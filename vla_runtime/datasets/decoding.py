@@ -10,6 +10,7 @@ from typing import Any, final
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 
 from vla_runtime.errors import InvalidDataset
 from vla_runtime.types import Image
@@ -31,6 +32,7 @@ class OpenVideo:
         self.path, self._fps, self.decoded = path, fps, 0
         self._frames: Iterator[Any] = iter(())
         self._last: Any = None
+        self._converter = VideoReformatter()
         self._container = open_video(path)
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1  # several threads hand out frames later
@@ -59,7 +61,13 @@ class OpenVideo:
             raise InvalidDataset(
                 f"{self.path}: no frame at {time_s:.3f} s; expected one every {1 / self._fps:.4f} s"
             )
-        return frame.to_ndarray(format="rgb24")
+        # The frame's own conversion starts threads for each picture, which wait for their turn on a busy machine.
+        picture: Image = (
+            self._converter.reformat(frame, format="rgb24", threads=1)
+            .to_ndarray()
+            .astype(np.uint8, copy=False)
+        )
+        return picture
 
     def close(self) -> None:
         """Close the file."""

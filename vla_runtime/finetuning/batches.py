@@ -5,15 +5,19 @@ mixture. They are dealt out in passes of `micro_batch_size` to each process, so 
 same examples.
 """
 
+import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.resource_tracker import ensure_running
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vla_runtime.errors import ConfigurationError, InvalidExample, VLARuntimeError
+from vla_runtime.errors import ConfigurationError, InvalidExample, VLARuntimeError, WorkerLost
 from vla_runtime.finetuning.collator import Batch, Collator
 from vla_runtime.finetuning.examples import Example, ExampleSource
+from vla_runtime.finetuning.interrupts import SIGNALS
 from vla_runtime.finetuning.mixture import Mixture
 
 START = "spawn"  # a forked worker would inherit locks that reading data sets holds in other threads, and hang
@@ -128,7 +132,7 @@ class Passes(Sampler[list[int]]):
 
 def load_batches(
     examples: MixedExamples, collator: Collator, split: Split, start: int, stop: int, workers: int = 0
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """The batches of this process from step `start` to `stop`, in order.
 
     Args:
@@ -149,14 +153,49 @@ def load_batches(
         num_workers=workers,
         multiprocessing_context=START if workers else None,
         prefetch_factor=PREFETCHED if workers else None,
-        worker_init_fn=_leave_interrupts if workers else None,
+        worker_init_fn=_leave_group if workers else None,
     )
-    for batch in loader:
+    with _held_signals():
+        batches = iter(loader)
+    for batch in batches:
         if isinstance(batch, Refusal):
             raise InvalidExample(batch.reason)
         yield batch
 
 
-def _leave_interrupts(_worker: int) -> None:
-    """Ctrl-C on a terminal reaches workers too, and the training still needs their batches to end its step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def lost_workers() -> Iterator[None]:
+    """Anywhere within, torch may say that a worker was killed. Raises WorkerLost instead, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):  # torch has no class of its own for it
+            raise
+        raise WorkerLost(
+            f"a process that prepares batches was killed ({str(error).splitlines()[0].rstrip('.')}); expected memory for all "
+            "of them, or fewer workers"
+        ) from error
+
+
+# Ctrl-C on a terminal and the end of a time limit reach a whole process group, and a training still needs batches to end
+# its step. So its workers start with these signals held back, and then leave the group.
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Signals that come now are heard afterwards, and processes started now have them held back."""
+    ensure_running()  # multiprocessing's own process would let the signals through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_group(_worker: int) -> None:
+    """In a worker: what came so far is dropped, and nothing comes from now on but from its parent."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -6,7 +6,7 @@ Why it is written here: docs/decisions/0009-own-training-loop.md.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vla_runtime.errors import ConfigurationError
-from vla_runtime.finetuning.batches import MixedExamples, Split, load_batches
+from vla_runtime.finetuning.batches import MixedExamples, Split, load_batches, lost_workers
 from vla_runtime.finetuning.checkpoints import (
     gather_state,
     gather_weights,
@@ -129,12 +129,13 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: The user wants to stop; everything is saved.
+            WorkerLost: A process that prepares batches was killed.
         """
         batches = load_batches(
             self._examples, self._collator, self.split, self.step, self._plan.steps, self._plan.workers
         )
         scores: dict[str, Any] | None = None
-        with Interrupts() as interrupts:
+        with lost_workers(), closing(batches), Interrupts() as interrupts:
             while self.step < self._plan.steps:
                 asked = self._one_step(batches, interrupts)
                 self.step += 1
