@@ -160,3 +160,24 @@ def _camera_view(camera: Camera, tool_pose: tuple[Vector, Quaternion]) -> tuple[
     position, rotation = np.array(tool_pose[0]), rotation_matrix(tool_pose[1])
     eye, target = position + rotation @ camera.eye, position + rotation @ camera.target
     return _view(tuple(eye), tuple(target), tuple(rotation @ (1.0, 0.0, 0.0)))
+
+
+def pixel_positions(camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points are in the picture of a camera that stands still.
+
+    Args:
+        camera: Not on the wrist.
+        points: Shape (N, 3), world frame [m].
+
+    Returns:
+        Shape (N, 2): right and down from the upper left corner, as shares of width and height. What is out of the
+        picture has shares outside of 0 to 1; what is behind the camera, infinity.
+    """
+    view, projection = (
+        np.array(matrix).reshape(4, 4).T  # Bullet's are column by column
+        for matrix in (_view(camera.eye, camera.target, (0.0, 0.0, 1.0)), _projection(camera))
+    )
+    clipped = np.column_stack([points, np.ones(len(points))]) @ (projection @ view).T
+    depth = np.where(clipped[:, 3:] > 0.0, clipped[:, 3:], np.nan)
+    shares = clipped[:, :2] / depth * (0.5, -0.5) + 0.5
+    return np.where(np.isfinite(shares), shares, np.inf)

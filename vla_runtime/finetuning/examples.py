@@ -18,8 +18,8 @@ from vla_runtime.actions.openvla_tokenizer import OpenVLATokenizer
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.errors import InvalidCheckpoint, InvalidExample
 from vla_runtime.interfaces import FrameSource
-from vla_runtime.models.openvla.configuration import OpenVLAConfiguration, read_json
-from vla_runtime.models.openvla.decode import BARE_SPACE, prompt_with_space
+from vla_runtime.models.openvla.configuration import BARE_SPACE, OpenVLAConfiguration, read_json
+from vla_runtime.models.openvla.decode import prompt_with_space
 from vla_runtime.models.openvla.images import ImagePreprocessing
 from vla_runtime.models.openvla.model import IGNORED
 from vla_runtime.models.openvla.prompts import PromptStyle, PromptTokenizer, prompt_style, write_prompt
@@ -80,6 +80,7 @@ class Vocabulary:
         style: Form of the prompt.
         tokens: From normalised actions to ids.
         stop: Id of the stop token.
+        bare_space: Id of the piece before the first action token.
         preprocessing: From a picture to pixel values.
     """
 
@@ -87,6 +88,7 @@ class Vocabulary:
     style: PromptStyle
     tokens: OpenVLATokenizer
     stop: int
+    bare_space: int
     preprocessing: ImagePreprocessing
 
     @classmethod
@@ -105,6 +107,7 @@ class Vocabulary:
             prompt_style(str(read_json(folder / "config.json").get("llm_backbone_id", ""))),
             OpenVLATokenizer(settings.vocab_size, settings.action_bins),
             settings.eos_token_id,
+            settings.bare_space_id,
             ImagePreprocessing.from_mapping(read_json(file), str(file)),
         )
 
@@ -112,7 +115,7 @@ class Vocabulary:
 def check_action_bins(folder: Path, settings: OpenVLAConfiguration) -> None:
     """Refuse action tokens that would overwrite ids with another meaning. Raises InvalidCheckpoint."""
     first = settings.vocab_size - settings.action_bins
-    taken = max(settings.bos_token_id, settings.eos_token_id, BARE_SPACE)
+    taken = max(settings.bos_token_id, settings.eos_token_id, settings.bare_space_id)
     if not settings.action_bins >= 2 or first <= taken:
         raise InvalidCheckpoint(
             f"{folder / 'config.json'}: n_action_bins {settings.action_bins} makes ids {first} to "
@@ -121,13 +124,19 @@ def check_action_bins(folder: Path, settings: OpenVLAConfiguration) -> None:
 
 
 def action_text(
-    prompt: Tensor, action_ids: Sequence[int], stop: int, *, predict_stop: bool = True
+    prompt: Tensor,
+    action_ids: Sequence[int],
+    stop: int,
+    *,
+    bare_space: int = BARE_SPACE,
+    predict_stop: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Ids and labels of one robot's example.
 
     Args:
         prompt: [1, T] ids of the prompt, with or without the bare space at its end.
         action_ids: One for each axis.
+        bare_space: Id of the piece between them.
         stop: Id of the stop token. It is always written, and labelled if `predict_stop`.
         predict_stop: Whether the model learns to stop.
 
@@ -135,7 +144,7 @@ def action_text(
         Two int64 tensors [T + 1 + axes + 1], or one shorter where the prompt ends with the bare space.
     """
     written = torch.tensor([*action_ids, stop], dtype=torch.int64)
-    input_ids = torch.cat([prompt_with_space(prompt)[0], written])
+    input_ids = torch.cat([prompt_with_space(prompt, bare_space)[0], written])
     labels = torch.full_like(input_ids, IGNORED)
     labels[-len(written) :] = written
     if not predict_stop:
@@ -213,7 +222,9 @@ class FrameExamples:
         normalized = self._statistics.normalize(Action(tuple(frame.action.tolist())))
         prompt = words.text.encode(write_prompt(frame.instruction, words.style))
         action_ids = words.tokens.encode(normalized.values).tolist()
-        return action_text(prompt, action_ids, words.stop, predict_stop=self._predict_stop)
+        return action_text(
+            prompt, action_ids, words.stop, bare_space=words.bare_space, predict_stop=self._predict_stop
+        )
 
 
 def check_frames(name: str, frames: FrameSource, statistics: ActionStatistics, camera: str) -> None:

@@ -148,7 +148,7 @@ class OpenVLAPolicy:
 
     def _prompt(self, instruction: str) -> torch.Tensor:
         ids = self._text.encode(write_prompt(instruction, self._style)).to(self._device)
-        return prompt_with_space(ids)
+        return prompt_with_space(ids, self._model.configuration.bare_space_id)
 
     def _refusal(self, ids: tuple[int, ...]) -> str | None:
         """Why the ids are no action: the original would read them as the largest motion."""

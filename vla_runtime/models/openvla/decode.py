@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vla_runtime.models.openvla.configuration import BARE_SPACE
 from vla_runtime.models.openvla.model import OpenVLA
-
-BARE_SPACE = 29_871  # Llama 2's piece "▁", which stands before the first action token in training
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ class DecodedTokens:
     entropies: tuple[float, ...]
 
 
-def prompt_with_space(input_ids: Tensor) -> Tensor:
+def prompt_with_space(input_ids: Tensor, bare_space_id: int = BARE_SPACE) -> Tensor:
     """[1, T] ids, with the bare space appended where it is missing: prompts end with it in training."""
-    if int(input_ids[0, -1]) == BARE_SPACE:
+    if int(input_ids[0, -1]) == bare_space_id:
         return input_ids
-    return torch.cat([input_ids, input_ids.new_full((1, 1), BARE_SPACE)], dim=1)
+    return torch.cat([input_ids, input_ids.new_full((1, 1), bare_space_id)], dim=1)
 
 
 @torch.inference_mode()

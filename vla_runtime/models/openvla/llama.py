@@ -79,7 +79,7 @@ class LlamaAttention(nn.Module):
             projection(hidden).view(batch, count, -1, self.size).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        queries, keys = _rotated(queries, rotary), _rotated(keys, rotary)
+        queries, keys = rotated(queries, rotary), rotated(keys, rotary)
         if cache is not None:
             keys, values = cache.extend(self.layer, keys, values)
         mixed = functional.scaled_dot_product_attention(
@@ -162,7 +162,8 @@ class Llama(nn.Module):
         count = embeddings.shape[1]
         if mask is None and start > 0 and count > 1:  # SDPA's own causal mask would align to the wrong corner
             mask = torch.ones(count, start + count, dtype=torch.bool, device=embeddings.device).tril(start)
-        rotary = self._rotary(start, embeddings)
+        positions = torch.arange(start, start + count, device=embeddings.device)
+        rotary = rotary_angles(self.text, positions, embeddings)
         hidden = embeddings
         for layer in self.model.layers:
             hidden = layer(hidden, rotary, mask, cache)
@@ -170,17 +171,17 @@ class Llama(nn.Module):
             cache.length += count
         return self.model.norm(hidden)
 
-    def _rotary(self, start: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine of each position's angles, [N, head size], computed in fp32 as the original does."""
-        size = self.text.head_size
-        exponents = torch.arange(0, size, 2, dtype=torch.float32, device=like.device) / size
-        positions = torch.arange(start, start + like.shape[1], dtype=torch.float32, device=like.device)
-        angles = torch.outer(positions, 1.0 / self.text.rope_theta**exponents)
-        doubled = torch.cat([angles, angles], dim=-1)
-        return doubled.cos().to(like.dtype), doubled.sin().to(like.dtype)
+
+def rotary_angles(text: LlamaConfiguration, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the angles of positions [N], each [N, head size], computed in fp32 as the original does."""
+    size = text.head_size
+    exponents = torch.arange(0, size, 2, dtype=torch.float32, device=like.device) / size
+    angles = torch.outer(positions.float(), 1.0 / text.rope_theta**exponents)
+    doubled = torch.cat([angles, angles], dim=-1)
+    return doubled.cos().to(like.dtype), doubled.sin().to(like.dtype)
 
 
-def _rotated(heads: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+def rotated(heads: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
     """[B, heads, N, size] turned by the angles of their positions."""
     cosine, sine = rotary
     first, second = heads.chunk(2, dim=-1)

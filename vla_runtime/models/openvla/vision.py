@@ -11,6 +11,26 @@ from torch.nn import functional
 from vla_runtime.models.openvla.configuration import TowerConfiguration
 
 
+class ConvolutionStem(nn.Module):
+    """Pixels to patch tokens by convolutions that halve the side, each normalised over its channels, then GELU."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        """Args: channels: of each convolution's result; the last one is the width."""
+        super().__init__()
+        pairs = list(zip((3, *channels), channels, strict=False))
+        self.layers = nn.ModuleList(
+            nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in pairs
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(1, after) for after in channels[:-1])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """[B, 3, S, S] to [B, patches, width]."""
+        features = pixels
+        for layer, norm in zip(self.layers, self.norms, strict=False):
+            features = functional.gelu(norm(layer(features)))
+        return self.layers[-1](features).flatten(2).transpose(1, 2)
+
+
 class PatchEmbedding(nn.Module):
     """Pixels to patch tokens."""
 
@@ -121,7 +141,7 @@ class VisionTower(nn.Module):
             self.reg_token = nn.Parameter(torch.zeros(1, tower.registers, tower.width))
         positions = tower.patches + (tower.prefix_tokens if tower.embed_prefix else 0)
         self.pos_embed = nn.Parameter(torch.zeros(1, positions, tower.width))
-        self.patch_embed = PatchEmbedding(tower)
+        self.patch_embed = ConvolutionStem(tower.stem) if tower.stem else PatchEmbedding(tower)
         if tower.pre_norm:
             self.norm_pre = nn.LayerNorm(tower.width, eps=tower.norm_eps)
         self.blocks = nn.ModuleList(Block(tower) for _ in range(tower.depth))

@@ -83,7 +83,7 @@ def test_a_model_that_ignores_its_image_is_refused(fused: OpenVLA, monkeypatch: 
 
 def test_a_tower_that_is_blind_is_named(fused: OpenVLA) -> None:
     with torch.no_grad():
-        fused.vision_backbone.fused_featurizer.patch_embed.proj.weight.zero_()
+        fused.get_parameter("vision_backbone.fused_featurizer.patch_embed.proj.weight").zero_()
     with pytest.raises(InvalidCheckpoint, match="tower_1 do not depend"):
         self_test(fused, PREPROCESSING, PROMPT)
 

@@ -1,0 +1,165 @@
+"""Episodes to learn from: somebody drives, and every frame is kept with the expert's answers.
+
+The expert drives with pushes, or the model that is being trained drives and the expert takes over now and then (DAgger).
+What is asked for changes now and then in mid-episode, so that no state goes with one sentence only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vla_runtime.errors import ConfigurationError
+from vla_runtime.interfaces import Policy
+from vla_runtime.pretraining.shards import ShardWriter
+from vla_runtime.types import Observation
+
+STREAM = 7  # of random numbers of an episode's seed
+
+
+class Simulator(Protocol):
+    """What is needed of a simulator's environment."""
+
+    action_space: Any
+    terminated: bool
+    truncated: bool
+
+    def reset(self, *, seed: int) -> Any:
+        """Start an episode."""
+        ...
+
+    def step(self, action: Any) -> Any:
+        """Let one control period pass; the first result is the observation."""
+        ...
+
+
+class Lessons(Protocol):
+    """What an episode's moments teach; see sim.experts.lessons."""
+
+    def now(self) -> Any:
+        """The lesson of the present moment."""
+        ...
+
+
+@dataclass(frozen=True)
+class Driving:
+    """How episodes are driven.
+
+    Attributes:
+        expert_share: Of the time that the expert drives, beside a policy, 0 to 1.
+        segment_steps: For so long one of them drives [steps].
+        push_share: Of the expert's steps that are pushed off its way, 0 to 0.95.
+        push_m: Standard deviation of a push along each axis in one step [m].
+        push_rad: The same of yaw [rad].
+        push_steps: How long a push lasts on average [steps].
+        switch: Probability that what is asked for changes, in each step.
+        longest: Steps of an episode at most.
+    """
+
+    expert_share: float = 0.3
+    segment_steps: int = 5
+    push_share: float = 0.3
+    push_m: float = 0.012
+    push_rad: float = 0.06
+    push_steps: float = 3.0
+    switch: float = 0.02
+    longest: int = 60
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if not (
+            0.0 <= self.expert_share <= 1.0 and 0.0 <= self.push_share <= 0.95 and 0.0 <= self.switch <= 1.0
+        ):
+            raise ConfigurationError(
+                f"driving: expert_share {self.expert_share}, push_share {self.push_share}, switch {self.switch}: expected shares"
+            )
+
+
+def collect(
+    simulator: Simulator,
+    lessons_of: Callable[[Any], Lessons],
+    writer: ShardWriter,
+    seed: int,
+    driving: Driving,
+    policy: Policy | None = None,
+    camera: str = "front",
+) -> bool:
+    """Drive one episode and add its frames.
+
+    Args:
+        simulator: An environment.
+        lessons_of: Makes the lessons of the episode that has just begun.
+        writer: Takes the frames.
+        seed: Of the episode.
+        driving: How.
+        policy: Drives in turns with the expert; None: the expert drives, with pushes.
+        camera: Whose pictures are kept.
+
+    Returns:
+        Whether the last thing asked for was achieved.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
+    raw, _ = simulator.reset(seed=seed)
+    lessons = lessons_of(simulator)
+    if policy is not None:
+        policy.reset(seed)
+    pushes = _Pushes(rng, driving)
+    asked, left, expert_drives = 0, 0, True
+    for step in range(driving.longest):
+        lesson = lessons.now()
+        image = raw["images"][camera]
+        writer.add(image, lesson, seed)
+        if rng.random() < driving.switch:
+            asked = int(rng.integers(len(lesson.answers)))
+        if left == 0:
+            expert_drives, left = (
+                policy is None or bool(rng.random() < driving.expert_share),
+                driving.segment_steps,
+            )
+        left -= 1
+        answer = lesson.answers[asked]
+        push = pushes.next()
+        if expert_drives or policy is None:
+            action = answer.action + (push if policy is None else 0.0)
+        else:
+            action = _acted(policy, raw, answer.instruction, step, fallback=answer.action)
+        low, high = simulator.action_space.low, simulator.action_space.high
+        raw = simulator.step(np.clip(action, low, high))[0]
+        if simulator.terminated or simulator.truncated:
+            break
+    return bool(simulator.terminated)
+
+
+def _acted(policy: Policy, raw: Any, instruction: str, step: int, fallback: Any) -> Any:
+    """What a policy does; what the expert would, where the policy has no answer."""
+    seen = Observation(raw["images"], None, instruction, 0.0, step, None)
+    action = policy.act(seen).proposals[0].action
+    return fallback if action is None else np.array(policy.unnormalizer.unnormalize(action).values)
+
+
+class _Pushes:
+    """Pushes that come and go; the gripper is left alone."""
+
+    def __init__(self, rng: np.random.Generator, driving: Driving) -> None:
+        self._rng, self._driving = rng, driving
+        self._push = np.zeros(7)
+
+    def next(self) -> Any:
+        """The push of this step, shape (7,)."""
+        driving = self._driving
+        draw, direction = self._rng.random(), self._rng.standard_normal(4)
+        if self._push.any():
+            if draw < 1.0 / driving.push_steps:
+                self._push = np.zeros(7)
+        elif draw < driving.push_share / (driving.push_steps * (1.0 - driving.push_share)):
+            size = np.array([driving.push_m] * 3 + [driving.push_rad])
+            x, y, z, yaw = (direction * size).tolist()
+            self._push = np.array([x, y, z, 0.0, 0.0, yaw, 0.0])
+        return self._push
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Of a round's shard."""
+    return folder / f"shard_{number:04d}.npz"

@@ -1,0 +1,287 @@
+"""The network as it is trained: several instructions behind one picture, and read-outs that exist in training only.
+
+A row is: begin token, patches, the prompt's fixed beginning, then one branch for each instruction: its words, the prompt's
+end, the bare space, the action tokens. A branch sees what is before all branches and itself, and its positions go on
+from there: so each branch computes what it would alone, and the picture is read once for all of them.
+
+The read-outs break a plateau on which a network from nothing learns when to close the gripper and never what a word
+means: which thing is in each patch, where the tool is, and where the named thing and its destination are.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vla_runtime.models.openvla.llama import LlamaLayer, rotary_angles, rotated
+from vla_runtime.models.openvla.model import OpenVLA
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """B frames with K instructions each.
+
+    Attributes:
+        pixel_values: [B, 3, S, S].
+        prefix: [P0] ids before the branches, begin token first, without patches.
+        branches: [B, K, L] input ids, padded on the right.
+        starts: [B, K] index of the bare space in its branch; the action tokens follow.
+        actions: [B, K, A] action ids.
+        patch_kinds, patch_colours: [B, N] class in each patch; 0: nothing there.
+        patch_offsets: [B, N, 2] from a patch's middle to the thing's centre, in patches.
+        tool_patch: [B] patch with the tool, NOWHERE out of sight.
+        target_patch, destination_patch: [B, K] patches with the named things, or NOWHERE.
+        relative: [B, K, 6] from the tool to the thing and to its destination [m].
+        relative_known: [B, K, 6] whether there is such a number.
+    """
+
+    pixel_values: Tensor
+    prefix: Tensor
+    branches: Tensor
+    starts: Tensor
+    actions: Tensor
+    patch_kinds: Tensor
+    patch_colours: Tensor
+    patch_offsets: Tensor
+    tool_patch: Tensor
+    target_patch: Tensor
+    destination_patch: Tensor
+    relative: Tensor
+    relative_known: Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each loss counts.
+
+    Attributes:
+        pointers: Patches of thing and destination, read at the bare space.
+        patches: What is in each patch, and where the tool is.
+        relative: From the tool to thing and destination.
+        constant_axes: Factor of axes that hardly move, in the action's loss.
+    """
+
+    pointers: float = 0.3
+    patches: float = 0.3
+    relative: float = 0.3
+    constant_axes: float = 0.1
+
+
+@final
+class ReadOuts(nn.Module):
+    """Training only."""
+
+    def __init__(
+        self, vision_width: int, text_width: int, kinds: int, colours: int, pointer_layers: int = 2
+    ) -> None:
+        """Args: kinds, colours: without "nothing"; pointer_layers: at how many layers pointers are read."""
+        super().__init__()
+        self.kind = nn.Linear(vision_width, kinds + 1)
+        self.colour = nn.Linear(vision_width, colours + 1)
+        self.offset = nn.Linear(vision_width, 2)
+        self.tool = nn.Linear(vision_width, 1)
+        self.queries = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
+        self.keys = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
+        self.relative = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 6))
+
+
+@final
+class TrainedNetwork(nn.Module):
+    """A model, its training-only read-outs, and their losses."""
+
+    def __init__(
+        self, model: OpenVLA, kinds: int, colours: int, weights: Weights, spread_bins: float = 2.0
+    ) -> None:
+        """Put them together.
+
+        Args:
+            model: To be trained.
+            kinds: How many there are.
+            colours: How many there are.
+            weights: Of the losses.
+            spread_bins: Standard deviation of the soft label around the right bin, on all axes but the gripper [bins].
+        """
+        super().__init__()
+        settings = model.configuration
+        self.model, self.weights = model, weights
+        self.read_outs = ReadOuts(settings.vision_width, settings.text.hidden_size, kinds, colours)
+        layers = settings.text.num_hidden_layers
+        self.pointer_layers = (layers // 2, layers - 1)
+        self.first_action = settings.vocab_size - settings.action_bins
+        bins = torch.arange(settings.action_bins, dtype=torch.float32)
+        soft = torch.exp(-0.5 * ((bins[:, None] - bins[None, :]) / spread_bins) ** 2)
+        self.register_buffer("soft", soft / soft.sum(-1, keepdim=True), persistent=False)
+
+    def forward(self, batch: PackedBatch, axis_weights: Tensor) -> dict[str, Tensor]:
+        """All losses, and shares of right answers.
+
+        Args:
+            batch: Frames.
+            axis_weights: [A] of each axis in the action's loss.
+        """
+        model = self.model
+        (features,) = model.vision_backbone(batch.pixel_values)
+        patches = model.projector(features)
+        count, branches, length = batch.branches.shape
+        text = model.language_model.model
+        prefix = text.embed_tokens(batch.prefix).expand(count, -1, -1)
+        inputs = text.embed_tokens(batch.branches.reshape(count, -1))
+        hidden = torch.cat([prefix[:, :1], patches, prefix[:, 1:], inputs], dim=1)
+        shared = hidden.shape[1] - branches * length
+        positions = torch.cat([torch.arange(shared), torch.arange(shared, shared + length).repeat(branches)])
+        rotary = rotary_angles(model.configuration.text, positions, hidden)
+        seen = slice(1, 1 + patches.shape[1])
+        at = shared + torch.arange(branches) * length + batch.starts  # [B, K]
+        losses: dict[str, Tensor] = {}
+        pointed: list[tuple[Tensor, Tensor]] = []
+        for index, layer in enumerate(text.layers):
+            hidden = _layer(layer, hidden, rotary, shared, branches, length)
+            if index in self.pointer_layers:
+                number = self.pointer_layers.index(index)
+                pointed.append(self._pointers(number, _rows(hidden, at), hidden[:, seen]))
+        hidden = text.norm(hidden)
+        losses |= self._action_losses(hidden, at, batch, axis_weights)
+        places = (batch.target_patch, batch.destination_patch)
+        misses = [
+            _cross_entropy(scores, where)
+            for pair in pointed
+            for scores, where in zip(pair, places, strict=True)
+        ]
+        losses["pointers"] = torch.stack(misses).sum() / len(pointed)
+        losses["found"] = _right(pointed[-1][0], batch.target_patch)
+        losses |= self._patch_losses(features, batch)
+        wished = batch.relative * 10.0  # [dm]
+        told = self.read_outs.relative(_rows(hidden, at))
+        off = functional.smooth_l1_loss(told, wished, reduction="none", beta=0.1) * batch.relative_known
+        losses["relative"] = off.sum() / batch.relative_known.sum().clamp(min=1.0)
+        weights = self.weights
+        losses["loss"] = (
+            losses["action"]
+            + weights.pointers * losses["pointers"]
+            + weights.patches * losses["patches"]
+            + weights.relative * losses["relative"]
+        )
+        return losses
+
+    def _pointers(self, number: int, asking: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [B, K, N] of each patch, for the thing and for its destination."""
+        queries = self.read_outs.queries[number](asking).chunk(2, dim=-1)
+        keys = self.read_outs.keys[number](patches).chunk(2, dim=-1)
+        scale = asking.shape[-1] ** -0.5
+        thing, place = (q @ k.transpose(1, 2) * scale for q, k in zip(queries, keys, strict=True))
+        return thing, place
+
+    def _action_losses(
+        self, hidden: Tensor, at: Tensor, batch: PackedBatch, axis_weights: Tensor
+    ) -> dict[str, Tensor]:
+        axes = batch.actions.shape[-1]
+        places = at[..., None] + torch.arange(axes)  # [B, K, A]
+        logits = self.model.language_model.lm_head(_rows(hidden, places.flatten(1)))
+        log_p = torch.log_softmax(logits, dim=-1).view(*batch.actions.shape, -1)
+        around = self.get_buffer("soft")
+        of_actions = log_p[..., self.first_action : self.first_action + len(around)]
+        bins = batch.actions - self.first_action
+        soft = around[bins]
+        soft[:, :, -1] = functional.one_hot(
+            bins[:, :, -1], soft.shape[-1]
+        ).float()  # the gripper is open or closed
+        each = -(soft * of_actions).sum(-1) * axis_weights
+        off = (of_actions.argmax(-1) - bins).abs().float()
+        return {
+            "action": each.sum(-1).mean() / axis_weights.sum(),
+            "off_bins": (off[..., :-1] * axis_weights[:-1]).sum(-1).mean() / axis_weights[:-1].sum(),
+            "gripper": (off[..., -1] < 8).float().mean(),
+        }
+
+    def _patch_losses(self, features: Tensor, batch: PackedBatch) -> dict[str, Tensor]:
+        heads = self.read_outs
+        kinds = functional.cross_entropy(heads.kind(features).flatten(0, 1), batch.patch_kinds.flatten())
+        colours = functional.cross_entropy(
+            heads.colour(features).flatten(0, 1), batch.patch_colours.flatten()
+        )
+        there = (batch.patch_kinds > 0).float()[..., None]
+        off = (
+            functional.smooth_l1_loss(heads.offset(features), batch.patch_offsets, reduction="none", beta=0.1)
+            * there
+        )
+        tool = _cross_entropy(heads.tool(features)[..., 0][:, None], batch.tool_patch[:, None])
+        # Most patches hold nothing: a mean over all of them is small, so it counts more.
+        return {
+            "patches": 3.0 * (kinds + colours) + off.sum() / (2.0 * there.sum()).clamp(min=1.0) + 0.3 * tool
+        }
+
+
+def _layer(
+    layer: nn.Module, hidden: Tensor, rotary: tuple[Tensor, Tensor], shared: int, branches: int, length: int
+) -> Tensor:
+    """One layer of the language model over what is shared and all branches."""
+    assert isinstance(layer, LlamaLayer)
+    attention = layer.self_attn
+    normed = layer.input_layernorm(hidden)
+    batch, count, _ = normed.shape
+    queries, keys, values = (
+        projection(normed).view(batch, count, -1, attention.size).transpose(1, 2)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    queries, keys = rotated(queries, rotary), rotated(keys, rotary)
+    mixed = branched_attention(queries, keys, values, shared, branches, length)
+    hidden = hidden + attention.o_proj(mixed.transpose(1, 2).reshape(batch, count, -1))
+    return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+
+
+def branched_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, shared: int, branches: int, length: int
+) -> Tensor:
+    """Causal attention of a trunk, and of branches that see the trunk and themselves.
+
+    Args:
+        queries: [B, heads, shared + branches * length, size].
+        keys: The same.
+        values: The same.
+        shared: Length of the trunk.
+        branches: How many.
+        length: Of each.
+
+    Returns:
+        As the queries.
+    """
+    batch, heads, _, size = queries.shape
+    queries = queries * size**-0.5
+    trunk_keys, trunk_values = keys[:, :, :shared], values[:, :, :shared]
+    scores = queries[:, :, :shared] @ trunk_keys.transpose(-1, -2) + _causal(shared, queries)
+    trunk = scores.softmax(-1) @ trunk_values
+    asking = queries[:, :, shared:]
+    to_trunk = (asking @ trunk_keys.transpose(-1, -2)).view(batch, heads, branches, length, shared)
+    split = (batch, heads, branches, length, size)
+    own = asking.reshape(split) @ keys[:, :, shared:].reshape(split).transpose(-1, -2) + _causal(
+        length, queries
+    )
+    weights = torch.cat([to_trunk, own], dim=-1).softmax(-1)
+    from_trunk = weights[..., :shared].reshape(batch, heads, branches * length, shared) @ trunk_values
+    from_own = weights[..., shared:] @ values[:, :, shared:].reshape(split)
+    return torch.cat([trunk, from_trunk + from_own.reshape(batch, heads, branches * length, size)], dim=2)
+
+
+def _causal(count: int, like: Tensor) -> Tensor:
+    return torch.full((count, count), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
+
+
+def _rows(hidden: Tensor, at: Tensor) -> Tensor:
+    """[B, N, width] at [B, M] to [B, M, width]."""
+    return hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
+
+
+def _cross_entropy(scores: Tensor, where: Tensor) -> Tensor:
+    """Mean over what is somewhere; scores [B, K, N], where [B, K]."""
+    if not bool((where != NOWHERE).any()):
+        return scores.sum() * 0.0
+    return functional.cross_entropy(scores.flatten(0, 1), where.flatten(), ignore_index=NOWHERE)
+
+
+def _right(scores: Tensor, where: Tensor) -> Tensor:
+    known = where != NOWHERE
+    return ((scores.argmax(-1) == where) & known).float().sum() / known.sum().clamp(min=1)
