@@ -1,4 +1,4 @@
-"""Files of the meshes and textures that PyBullet reads, made once per process in a temporary folder."""
+"""Files of the meshes, textures and robots that PyBullet reads, made once per process in a temporary folder."""
 
 import atexit
 import shutil
@@ -19,6 +19,14 @@ def _folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tabletop-meshes-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def text_file(name: str, text: Callable[[], str]) -> str:
+    """A file with a text, made when first asked for. Args: name: of the file; equal names must mean equal text."""
+    path = _folder() / name
+    if not path.exists():
+        path.write_text(text())
+    return str(path)
 
 
 def mesh_file(key: str, mesh: Callable[[], Mesh], texture: Callable[[], Image.Image] | None = None) -> str:

@@ -6,6 +6,7 @@ what is nearer: pixel-identical to drawing all, at a third of the cost. Shadows 
 everything is drawn each time.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim.bullet import pybullet as p
 from sim.errors import InvalidSetting
+from sim.rotations import turn_about, vector
 from sim.world import Quaternion, Vector, World, rotation_matrix
 
 Image = NDArray[np.uint8]
@@ -29,6 +31,8 @@ class Camera:
         vertical_fov_deg: Full vertical angle of view [deg].
         near, far: Clipping distances [m].
         on_wrist: Mounted on the hand instead of standing still.
+        roll_deg: Turn about the direction of view, clockwise seen from behind the camera [deg]; at 0 the world's z axis
+            points up in the image, on the wrist the tool's x axis.
     """
 
     width: int = 224
@@ -39,6 +43,7 @@ class Camera:
     near: float = 0.02
     far: float = 4.0
     on_wrist: bool = False
+    roll_deg: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse sizes and angles that no camera has."""
@@ -50,6 +55,8 @@ class Camera:
             raise InvalidSetting(
                 f"camera vertical_fov_deg {self.vertical_fov_deg!r}: expected 1 to 150 [deg]"
             )
+        if not -180.0 <= self.roll_deg <= 180.0:
+            raise InvalidSetting(f"camera roll_deg {self.roll_deg!r}: expected -180 to 180 [deg]")
         if not 0.0 < self.near < self.far:
             raise InvalidSetting(
                 f"camera near {self.near!r} and far {self.far!r}: expected 0 < near < far [m]"
@@ -64,6 +71,7 @@ class Light:
         direction: Towards the light, world frame.
         ambient, diffuse, specular: Coefficients of TinyRenderer's shading.
         shadows: Draw shadows: better depth cues, at twice the time of an uncached frame.
+        colour: Of what comes from the light's direction, RGB in [0, 1]; what is ambient stays white.
     """
 
     direction: Vector = (0.6, -0.5, 1.2)
@@ -71,6 +79,7 @@ class Light:
     diffuse: float = 0.45
     specular: float = 0.05
     shadows: bool = False
+    colour: Vector = (1.0, 1.0, 1.0)
 
 
 class CameraRig:
@@ -84,6 +93,12 @@ class CameraRig:
         self._projections = {name: _projection(camera) for name, camera in cameras.items()}
         self._backgrounds: dict[str, tuple[Image, NDArray[np.float32]]] = {}
 
+    def adjust(self, cameras: dict[str, Camera], light: Light) -> None:
+        """From the next `draw_background` on, look through cameras of the same names and sizes, in another light."""
+        self.cameras = cameras
+        self.light = light
+        self._projections = {name: _projection(camera) for name, camera in cameras.items()}
+
     def draw_background(self, world: World) -> None:
         """Draw the fixed bodies, before anything that moves is in the world, and hide them from then on."""
         self._backgrounds.clear()
@@ -91,9 +106,7 @@ class CameraRig:
             return
         for name, camera in self.cameras.items():
             if not camera.on_wrist:
-                self._backgrounds[name] = self._draw(
-                    world, name, _view(camera.eye, camera.target, (0.0, 0.0, 1.0))
-                )
+                self._backgrounds[name] = self._draw(world, name, _fixed_view(camera))
         if self._backgrounds:
             world.show_fixed(visible=False)
 
@@ -104,8 +117,7 @@ class CameraRig:
     def _image(self, world: World, name: str, tool_pose: tuple[Vector, Quaternion]) -> Image:
         camera = self.cameras[name]
         if name in self._backgrounds:
-            view = _view(camera.eye, camera.target, (0.0, 0.0, 1.0))
-            return _nearer(self._draw(world, name, view), self._backgrounds[name])
+            return _nearer(self._draw(world, name, _fixed_view(camera)), self._backgrounds[name])
         hidden = bool(self._backgrounds)
         if hidden:
             world.show_fixed(visible=True)
@@ -124,6 +136,7 @@ class CameraRig:
             self._projections[name],
             shadow=int(self.light.shadows),
             lightDirection=self.light.direction,
+            lightColor=self.light.colour,  # always given: Bullet keeps the last one
             lightAmbientCoeff=self.light.ambient,
             lightDiffuseCoeff=self.light.diffuse,
             lightSpecularCoeff=self.light.specular,
@@ -135,6 +148,15 @@ class CameraRig:
         shape = (camera.height, camera.width)
         image = np.ascontiguousarray(np.asarray(rgba, np.uint8).reshape(*shape, 4))
         return image, np.asarray(depth, np.float32).reshape(shape)
+
+
+def up_in_image(camera: Camera) -> Vector:
+    """The direction that points up in the image, about across the view, in the frame of eye and target."""
+    up: Vector = (1.0, 0.0, 0.0) if camera.on_wrist else (0.0, 0.0, 1.0)
+    if camera.roll_deg == 0.0:
+        return up
+    forward = np.subtract(camera.target, camera.eye)
+    return vector(turn_about(forward, math.radians(camera.roll_deg)) @ up)
 
 
 def _nearer(moving: tuple[Image, NDArray[np.float32]], fixed: tuple[Image, NDArray[np.float32]]) -> Image:
@@ -154,12 +176,16 @@ def _view(eye: Vector, target: Vector, up: Vector) -> tuple[float, ...]:
     return p.computeViewMatrix(eye, target, up)
 
 
+def _fixed_view(camera: Camera) -> tuple[float, ...]:
+    return _view(camera.eye, camera.target, up_in_image(camera))
+
+
 def _camera_view(camera: Camera, tool_pose: tuple[Vector, Quaternion]) -> tuple[float, ...]:
     if not camera.on_wrist:
-        return _view(camera.eye, camera.target, (0.0, 0.0, 1.0))
+        return _fixed_view(camera)
     position, rotation = np.array(tool_pose[0]), rotation_matrix(tool_pose[1])
     eye, target = position + rotation @ camera.eye, position + rotation @ camera.target
-    return _view(tuple(eye), tuple(target), tuple(rotation @ (1.0, 0.0, 0.0)))
+    return _view(tuple(eye), tuple(target), tuple(rotation @ up_in_image(camera)))
 
 
 def pixel_positions(camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,7 +201,7 @@ def pixel_positions(camera: Camera, points: NDArray[np.float64]) -> NDArray[np.f
     """
     view, projection = (
         np.array(matrix).reshape(4, 4).T  # Bullet's are column by column
-        for matrix in (_view(camera.eye, camera.target, (0.0, 0.0, 1.0)), _projection(camera))
+        for matrix in (_fixed_view(camera), _projection(camera))
     )
     clipped = np.column_stack([points, np.ones(len(points))]) @ (projection @ view).T
     depth = np.where(clipped[:, 3:] > 0.0, clipped[:, 3:], np.nan)

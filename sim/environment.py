@@ -29,6 +29,7 @@ from sim.state import SimulatorState
 from sim.tasks import Goal, ManyProblems, Problem, Task, make_task
 from sim.tasks.sampling import check_count
 from sim.trace import Trace
+from sim.variation import Look, Variation, draw_look
 from sim.world import SUBSTEP_S
 
 LONGEST_UNJUDGED = 16  # [substeps] between two looks at the goal: at least 15 looks per simulated second
@@ -51,6 +52,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         robot: Panda | None = None,
         cameras: dict[str, Camera] | None = None,
         light: Light | None = None,
+        variation: Variation | None = None,
         control_hz: int = 5,
         speed_mps: float = 0.25,
         speed_radps: float = 1.25,
@@ -68,6 +70,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             robot: The arm; a Panda at its home pose by default.
             cameras: By name; one called "front" by default. An empty dictionary renders nothing.
             light: Where light comes from, and whether it throws shadows.
+            variation: What about the picture is drawn anew for each episode; None: nothing.
             control_hz: Actions per simulated second [Hz]: 3, 5, 10 or 20.
             speed_mps: Largest speed along each axis [m/s]; limits one action's step.
             speed_radps: Largest speed about each axis [rad/s]; limits one action's turn.
@@ -99,7 +102,9 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         chosen = {"front": Camera()} if cameras is None else dict(cameras)
         self.action_space = spaces.Box(self.limits.low, self.limits.high, dtype=np.float64)
         self.observation_space = _observation_space(chosen)
-        rig = CameraRig(chosen, light or Light(), cached_background=cached_background)
+        self.variation = variation or Variation()
+        self._usual = self._look = Look(chosen, light or Light())
+        rig = CameraRig(chosen, self._usual.light, cached_background=cached_background)
         self.simulation = Simulation(robot or Panda(), rig, self.limits, window=view)
         self._substeps = round(1.0 / (control_hz * SUBSTEP_S))
         self._substeps_per_judgement = _judgement_interval(self._substeps)
@@ -256,8 +261,9 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         return {**sides, "contact_force.stop_n": self.simulation.robot.reflex.limit_n}
 
     def outcome(self) -> dict[str, Any]:
-        """How the episode stands now, for its record. Plain values only."""
+        """How the episode stands now, for its record. Plain values only; `variation` where something is varied."""
         judge = self._watched("outcome")
+        varied = {"variation": dict(self._look.told)} if self._look.told else {}
         return {
             "success_at_end": judge.success,
             "success_once": judge.success_once,
@@ -269,6 +275,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             "simulated_s": round(self.time_s, 6),
             "state_hash": self._trace.state_hash,
             "image_hash": self._trace.image_hash,
+            **varied,
         }
 
     def state(self) -> SimulatorState:
@@ -283,10 +290,11 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
     def _set_up(self) -> Problem:
         """Draw and load the problem of `self.seed`; one whose things roll away while settling is drawn again."""
         scene, number = divmod(self.seed, self.instructions_per_scene)
+        self._look = draw_look(self.variation, Streams(scene), self._usual)
         for attempt in range(SETTLE_TRIES):
             streams = Streams(scene, attempt)
             problem = self.task.sample(streams)
-            if self.simulation.load(problem.scene):
+            if self.simulation.load(problem.scene, self._look):
                 return self._asked(problem, number, streams)
         raise SimulatorError(f"seed {self.seed}: no scene of task {self.task.name} came to rest")
 

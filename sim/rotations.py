@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from sim.bullet import pybullet as p
 from sim.world import Quaternion, Vector
 
@@ -34,6 +37,19 @@ def heading(axis: Vector) -> float:
 def wrapped(angle: float, period: float = 2 * math.pi) -> float:
     """The same angle within half a period of zero."""
     return angle - period * round(angle / period)
+
+
+def turn_about(axis: ArrayLike, angle: float) -> NDArray[np.float64]:
+    """Rotation matrix of a right-handed turn about an axis of any length, shape (3, 3)."""
+    x, y, z = np.asarray(axis, float) / np.linalg.norm(axis)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * cross @ cross
+
+
+def vector(values: ArrayLike) -> Vector:
+    """Three numbers as plain floats."""
+    x, y, z = np.asarray(values, float).tolist()
+    return (x, y, z)
 
 
 def normalised(quaternion: Quaternion) -> Quaternion:

@@ -25,6 +25,17 @@ TRIES = 2000
 
 
 @dataclass(frozen=True)
+class Room:
+    """What an episode takes place in: a table, and a wall behind the robot."""
+
+    table: Scenery = TABLE
+    wall: Scenery = WALL
+
+
+ROOM = Room()
+
+
+@dataclass(frozen=True)
 class Placed:
     """An item in the scene.
 
@@ -56,10 +67,10 @@ class Scene:
     placed: tuple[Placed, ...]
     paths: Mapping[str, Path] = field(default_factory=dict)
 
-    def load_fixed(self, world: World) -> None:
+    def load_fixed(self, world: World, room: Room) -> None:
         """Load what never moves: table, wall and receptacles."""
-        world.add_scenery("table", TABLE, TABLE_POSE)
-        world.add_scenery("wall", WALL, WALL_POSE)
+        world.add_scenery("table", room.table, TABLE_POSE)
+        world.add_scenery("wall", room.wall, WALL_POSE)
         for placed in self.placed:
             if placed.item.kind.mass == 0.0:
                 self._load(world, placed)

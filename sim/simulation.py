@@ -8,6 +8,7 @@ from sim.robots.panda import Panda, RobotReading
 from sim.scene import Scene
 from sim.sensing import Sensing
 from sim.state import BodyState, SimulatorState
+from sim.variation import Look
 from sim.world import SUBSTEP_S, World
 
 SETTLE_S = 0.5  # [s] for things to come to rest before an episode
@@ -26,13 +27,14 @@ class Simulation:
         self.rig = rig
         self.limits = limits
 
-    def load(self, scene: Scene) -> bool:
+    def load(self, scene: Scene, look: Look) -> bool:
         """Build a scene anew and let it come to rest. Returns whether everything lies about where it was put."""
         self._scene = scene
         self.world.clear()
-        scene.load_fixed(self.world)
+        scene.load_fixed(self.world, look.room)
+        self.rig.adjust(look.cameras, look.light)
         self.rig.draw_background(self.world)
-        self.robot.load(self.world)
+        self.robot.load(self.world, look.paint)
         scene.load_movable(self.world)
         self.world.step(round(SETTLE_S / SUBSTEP_S))
         scene.set_going(self.world)

@@ -22,13 +22,36 @@ def wood(light: RGB, dark: RGB, pixels: int = 256, planks: int = 5, seed: int = 
 
 def plaster(colour: RGB, pixels: int = 128, seed: int = 3) -> Image.Image:
     """A painted wall: one colour with faint, soft clouds."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.uniform(0, 1, (8, 8))
-    clouds = np.asarray(
-        Image.fromarray((coarse * 255).astype(np.uint8)).resize((pixels, pixels), Image.Resampling.BICUBIC)
-    )
     darker = (colour[0] * 0.85, colour[1] * 0.85, colour[2] * 0.87)
-    return _blended(colour, darker, clouds / 255.0)
+    return _blended(colour, darker, _smooth_noise(8, pixels, seed))
+
+
+def plain(colour: RGB, pixels: int = 16) -> Image.Image:
+    """One colour."""
+    return _blended(colour, colour, np.zeros((pixels, pixels)))
+
+
+def checks(first: RGB, second: RGB, count: int, pixels: int = 256) -> Image.Image:
+    """A chessboard. Args: count: pairs of squares along each side."""
+    y, x = np.mgrid[0:pixels, 0:pixels] / pixels
+    return _blended(first, second, (np.floor(2 * count * x) + np.floor(2 * count * y)) % 2)
+
+
+def stripes(first: RGB, second: RGB, count: int, *, turned: bool = False, pixels: int = 256) -> Image.Image:
+    """Pairs of stripes along the first axis of the texture, or turned, along the second."""
+    y, x = np.mgrid[0:pixels, 0:pixels] / pixels
+    return _blended(first, second, np.floor(2 * count * (x if turned else y)) % 2)
+
+
+def speckle(first: RGB, second: RGB, share: float, pixels: int = 256, seed: int = 0) -> Image.Image:
+    """Grains of 4 px: a share of them in the second colour, in random places."""
+    grains = np.random.default_rng(seed).random((pixels // 4, pixels // 4)) < share
+    return _blended(first, second, np.where(grains, 1.0, 0.0).repeat(4, axis=0).repeat(4, axis=1))
+
+
+def clouds(first: RGB, second: RGB, count: int, pixels: int = 256, seed: int = 0) -> Image.Image:
+    """Smooth noise from one colour to the other. Args: count: patches along each side."""
+    return _blended(first, second, _smooth_noise(count, pixels, seed))
 
 
 def strawberry(pixels: int = 128) -> Image.Image:
@@ -64,6 +87,13 @@ def rings(body: RGB, line: RGB, count: int, tip: RGB, tip_fraction: float, pixel
     image[(y * count) % 1.0 < 0.18] = line
     image[y < tip_fraction] = tip
     return _to_image(image)
+
+
+def _smooth_noise(count: int, pixels: int, seed: int) -> NDArray[np.float64]:
+    """Shape (pixels, pixels), in [0, 1]: random numbers on a coarse grid, and between them a smooth surface."""
+    coarse = np.random.default_rng(seed).uniform(0, 1, (count, count))
+    grid = Image.fromarray((coarse * 255).astype(np.uint8))
+    return np.asarray(grid.resize((pixels, pixels), Image.Resampling.BICUBIC)) / 255.0
 
 
 def _blended(first: RGB, second: RGB, weight: NDArray[np.float64]) -> Image.Image:

@@ -48,11 +48,13 @@ class Scenery:
         size: Full lengths [m].
         texture: Makes its texture.
         solid: Whether things collide with it.
+        variant: Tells apart the textures that the same scenery may have; empty: the usual one.
     """
 
     size: Vector
     texture: Callable[[], Image.Image]
     solid: bool
+    variant: str = ""
 
 
 @dataclass
@@ -119,7 +121,7 @@ class World:
 
     def add_scenery(self, name: str, scenery: Scenery, pose: Pose) -> None:
         """Add a fixed, textured box: table or wall."""
-        file = mesh_file(name, lambda: box(scenery.size), scenery.texture)
+        file = mesh_file(f"{name} {scenery.variant}".strip(), lambda: box(scenery.size), scenery.texture)
         collision = -1
         if scenery.solid:
             half = [length / 2.0 for length in scenery.size]

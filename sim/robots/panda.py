@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.assets import PANDA_URDF
 from sim.bullet import pybullet as p
+from sim.robots.paint import PLAIN, Paint, paint, urdf_file
 from sim.robots.reflex import Reflex
 from sim.sensing import CLEARANCE_RANGE_M
 from sim.world import SUBSTEP_S, Quaternion, Vector, World
@@ -86,10 +86,11 @@ class Panda:
         self._client = -1
         self._rest_at_home()
 
-    def load(self, world: World) -> None:
-        """Put the robot into the world, at home and with an open gripper."""
+    def load(self, world: World, look: Paint = PLAIN) -> None:
+        """Put the robot into the world, at home and with an open gripper. Args: look: its paint."""
         client = self._client = world.client
-        body = self._body = p.loadURDF(str(PANDA_URDF), useFixedBase=True, physicsClientId=client)
+        body = self._body = p.loadURDF(urdf_file(look), useFixedBase=True, physicsClientId=client)
+        paint(client, body, look)
         world.bodies[self.name] = body
         for joint, angle in zip(ARM_JOINTS, self.home, strict=True):
             p.resetJointState(body, joint, angle, physicsClientId=client)

@@ -8,6 +8,8 @@ from sim.environment import TabletopEnv
 from sim.errors import UnknownName
 from sim.experts import TabletopExpert
 from sim.experts.lessons import Lessons
+from sim.objects import COLOURS
+from sim.variation import Variation
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,18 @@ def test_a_camera_that_is_not_there_is_refused(env: TabletopEnv) -> None:
     env.reset(seed=1)
     with pytest.raises(UnknownName, match="side"):
         Lessons(env, "side")
+
+
+def test_pixels_follow_a_camera_that_was_moved() -> None:
+    env = TabletopEnv("place_in", variation=Variation(camera="hard"))
+    plain = TabletopEnv("place_in")
+    for each in (env, plain):
+        each.reset(seed=4)
+    moved, usual = (np.array([s.pixel for s in Lessons(each).now().sightings]) for each in (env, plain))
+    assert np.abs(moved - usual).max() > 0.01
+    raw = env.simulation.images()["front"].astype(float)
+    bowl = next(s for s in Lessons(env).now().sightings if s.kind == "bowl")
+    column, row = (int(share * 224) for share in bowl.pixel)
+    ratio = raw[row, column] / raw[row, column].sum()
+    expected = np.array(COLOURS[bowl.colour]) / sum(COLOURS[bowl.colour])
+    assert np.abs(ratio - expected).max() < 0.1
