@@ -62,12 +62,14 @@ class Weights:
         pointers: Patches of thing and destination, read at the bare space.
         patches: What is in each patch, and where the tool is.
         relative: From the tool to thing and destination.
+        motion: The action as numbers, whose errors count by their size, which those of tokens do not.
         constant_axes: Factor of axes that hardly move, in the action's loss.
     """
 
     pointers: float = 0.3
     patches: float = 0.3
     relative: float = 0.3
+    motion: float = 1.0
     constant_axes: float = 0.1
 
 
@@ -76,9 +78,9 @@ class ReadOuts(nn.Module):
     """Training only."""
 
     def __init__(
-        self, vision_width: int, text_width: int, kinds: int, colours: int, pointer_layers: int = 2
+        self, vision_width: int, text_width: int, kinds: int, colours: int, axes: int, pointer_layers: int = 2
     ) -> None:
-        """Args: kinds, colours: without "nothing"; pointer_layers: at how many layers pointers are read."""
+        """Args: kinds, colours: without "nothing"; axes: of an action; pointer_layers: at how many layers they are read."""
         super().__init__()
         self.kind = nn.Linear(vision_width, kinds + 1)
         self.colour = nn.Linear(vision_width, colours + 1)
@@ -87,6 +89,7 @@ class ReadOuts(nn.Module):
         self.queries = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
         self.keys = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
         self.relative = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 6))
+        self.motion = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, axes))
 
 
 @final
@@ -94,7 +97,13 @@ class TrainedNetwork(nn.Module):
     """A model, its training-only read-outs, and their losses."""
 
     def __init__(
-        self, model: OpenVLA, kinds: int, colours: int, weights: Weights, spread_bins: float = 2.0
+        self,
+        model: OpenVLA,
+        kinds: int,
+        colours: int,
+        weights: Weights,
+        axes: int = 7,
+        spread_bins: float = 2.0,
     ) -> None:
         """Put them together.
 
@@ -103,18 +112,25 @@ class TrainedNetwork(nn.Module):
             kinds: How many there are.
             colours: How many there are.
             weights: Of the losses.
+            axes: Of an action.
             spread_bins: Standard deviation of the soft label around the right bin, on all axes but the gripper [bins].
         """
         super().__init__()
         settings = model.configuration
         self.model, self.weights = model, weights
-        self.read_outs = ReadOuts(settings.vision_width, settings.text.hidden_size, kinds, colours)
+        self.read_outs = ReadOuts(settings.vision_width, settings.text.hidden_size, kinds, colours, axes)
         layers = settings.text.num_hidden_layers
         self.pointer_layers = (layers // 2, layers - 1)
         self.first_action = settings.vocab_size - settings.action_bins
-        bins = torch.arange(settings.action_bins, dtype=torch.float32)
-        soft = torch.exp(-0.5 * ((bins[:, None] - bins[None, :]) / spread_bins) ** 2)
-        self.register_buffer("soft", soft / soft.sum(-1, keepdim=True), persistent=False)
+        self.register_buffer("soft", torch.empty(settings.action_bins, settings.action_bins), persistent=False)
+        self.spread(spread_bins)
+
+    def spread(self, bins: float) -> None:
+        """Set the standard deviation of soft labels around the right bin, on all axes but the gripper [bins]."""
+        soft = self.get_buffer("soft")
+        places = torch.arange(len(soft), dtype=torch.float32)
+        near = torch.exp(-0.5 * ((places[:, None] - places[None, :]) / bins) ** 2)
+        soft.copy_(near / near.sum(-1, keepdim=True))
 
     def forward(self, batch: PackedBatch, axis_weights: Tensor) -> dict[str, Tensor]:
         """All losses, and shares of right answers.
@@ -158,12 +174,17 @@ class TrainedNetwork(nn.Module):
         told = self.read_outs.relative(_rows(hidden, at))
         off = functional.smooth_l1_loss(told, wished, reduction="none", beta=0.1) * batch.relative_known
         losses["relative"] = off.sum() / batch.relative_known.sum().clamp(min=1.0)
+        moved = (batch.actions - self.first_action) / (len(self.get_buffer("soft")) / 2.0) - 1.0  # about -1 to 1
+        told = self.read_outs.motion(_rows(hidden, at))
+        off = functional.smooth_l1_loss(told, moved, reduction="none", beta=0.1) * axis_weights
+        losses["motion"] = off.sum(-1).mean() / axis_weights.sum()
         weights = self.weights
         losses["loss"] = (
             losses["action"]
             + weights.pointers * losses["pointers"]
             + weights.patches * losses["patches"]
             + weights.relative * losses["relative"]
+            + weights.motion * losses["motion"]
         )
         return losses
 

@@ -35,6 +35,9 @@ class Rates:
         weight_decay: [1].
         longest_gradient: Norm to which gradients are shortened.
         average: Share of the old in the averaged weights, each step; smaller in the first steps.
+        first_spread, last_spread: Standard deviation of soft labels, in the first step and from `spread_steps` on [bins]. A
+            wide one tells a network that knows nothing in which direction it is wrong.
+        spread_steps: From the first to the last spread.
     """
 
     rate: float = 1.2e-3
@@ -42,6 +45,14 @@ class Rates:
     weight_decay: float = 0.02
     longest_gradient: float = 1.0
     average: float = 0.999
+    first_spread: float = 10.0
+    last_spread: float = 2.0
+    spread_steps: int = 4000
+
+    def spread(self, step: int) -> float:
+        """Of soft labels, at a step [bins]."""
+        share = min(step / max(self.spread_steps, 1), 1.0)
+        return self.first_spread * (self.last_spread / self.first_spread) ** share
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,7 @@ class PretrainingRun:
             rows = np.searchsorted(cumulated, rng.random(batch_size // world) * cumulated[-1])
             batch = maker.make(np.minimum(rows, len(shares) - 1), rng)
             loaded_s = time.perf_counter() - began_s
+            self.network.spread(self._rates.spread(self.step))
             losses = self.network(batch, self._axis_weights)
             self._optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()
