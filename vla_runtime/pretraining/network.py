@@ -120,9 +120,11 @@ class TrainedNetwork(nn.Module):
         self.model, self.weights = model, weights
         self.read_outs = ReadOuts(settings.vision_width, settings.text.hidden_size, kinds, colours, axes)
         layers = settings.text.num_hidden_layers
-        self.pointer_layers = (layers // 2, layers - 1)
+        self.pointer_layer = layers // 2
         self.first_action = settings.vocab_size - settings.action_bins
-        self.register_buffer("soft", torch.empty(settings.action_bins, settings.action_bins), persistent=False)
+        self.register_buffer(
+            "soft", torch.empty(settings.action_bins, settings.action_bins), persistent=False
+        )
         self.spread(spread_bins)
 
     def spread(self, bins: float) -> None:
@@ -154,13 +156,17 @@ class TrainedNetwork(nn.Module):
         at = shared + torch.arange(branches) * length + batch.starts  # [B, K]
         losses: dict[str, Tensor] = {}
         pointed: list[tuple[Tensor, Tensor]] = []
-        for index, layer in enumerate(text.layers):
+        *layers, last = text.layers
+        for index, layer in enumerate(layers):
             hidden = _layer(layer, hidden, rotary, shared, branches, length)
-            if index in self.pointer_layers:
-                number = self.pointer_layers.index(index)
-                pointed.append(self._pointers(number, _rows(hidden, at), hidden[:, seen]))
-        hidden = text.norm(hidden)
-        losses |= self._action_losses(hidden, at, batch, axis_weights)
+            if index == self.pointer_layer:
+                pointed.append(self._pointers(0, _rows(hidden, at), hidden[:, seen]))
+        answers = _last_layer(last, hidden, rotary, shared, batch.starts, length, batch.actions.shape[-1])
+        asked = answers[:, :, 0]  # at the bare space
+        pointed.append(self._pointers(1, asked, hidden[:, seen]))
+        answers = text.norm(answers)
+        asked = answers[:, :, 0]
+        losses |= self._action_losses(answers, batch, axis_weights)
         places = (batch.target_patch, batch.destination_patch)
         misses = [
             _cross_entropy(scores, where)
@@ -171,11 +177,13 @@ class TrainedNetwork(nn.Module):
         losses["found"] = _right(pointed[-1][0], batch.target_patch)
         losses |= self._patch_losses(features, batch)
         wished = batch.relative * 10.0  # [dm]
-        told = self.read_outs.relative(_rows(hidden, at))
+        told = self.read_outs.relative(asked)
         off = functional.smooth_l1_loss(told, wished, reduction="none", beta=0.1) * batch.relative_known
         losses["relative"] = off.sum() / batch.relative_known.sum().clamp(min=1.0)
-        moved = (batch.actions - self.first_action) / (len(self.get_buffer("soft")) / 2.0) - 1.0  # about -1 to 1
-        told = self.read_outs.motion(_rows(hidden, at))
+        moved = (batch.actions - self.first_action) / (
+            len(self.get_buffer("soft")) / 2.0
+        ) - 1.0  # about -1 to 1
+        told = self.read_outs.motion(asked)
         off = functional.smooth_l1_loss(told, moved, reduction="none", beta=0.1) * axis_weights
         losses["motion"] = off.sum(-1).mean() / axis_weights.sum()
         weights = self.weights
@@ -196,13 +204,9 @@ class TrainedNetwork(nn.Module):
         thing, place = (q @ k.transpose(1, 2) * scale for q, k in zip(queries, keys, strict=True))
         return thing, place
 
-    def _action_losses(
-        self, hidden: Tensor, at: Tensor, batch: PackedBatch, axis_weights: Tensor
-    ) -> dict[str, Tensor]:
-        axes = batch.actions.shape[-1]
-        places = at[..., None] + torch.arange(axes)  # [B, K, A]
-        logits = self.model.language_model.lm_head(_rows(hidden, places.flatten(1)))
-        log_p = torch.log_softmax(logits, dim=-1).view(*batch.actions.shape, -1)
+    def _action_losses(self, answers: Tensor, batch: PackedBatch, axis_weights: Tensor) -> dict[str, Tensor]:
+        """Of hidden states [B, K, A, width] from which the action tokens are read."""
+        log_p = torch.log_softmax(self.model.language_model.lm_head(answers), dim=-1)
         around = self.get_buffer("soft")
         of_actions = log_p[..., self.first_action : self.first_action + len(around)]
         bins = batch.actions - self.first_action
@@ -252,6 +256,49 @@ def _layer(
     mixed = branched_attention(queries, keys, values, shared, branches, length)
     hidden = hidden + attention.o_proj(mixed.transpose(1, 2).reshape(batch, count, -1))
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+
+
+def _last_layer(
+    layer: nn.Module,
+    hidden: Tensor,
+    rotary: tuple[Tensor, Tensor],
+    shared: int,
+    starts: Tensor,
+    length: int,
+    axes: int,
+) -> Tensor:
+    """The last layer, only where something is read out of it: [B, K, A, width] from each bare space on.
+
+    Keys and values are needed everywhere, queries and the rest for one position in five.
+    """
+    assert isinstance(layer, LlamaLayer)
+    attention = layer.self_attn
+    normed = layer.input_layernorm(hidden)
+    batch, count, width = normed.shape
+    branches = starts.shape[1]
+    within = starts[..., None] + torch.arange(axes)  # [B, K, A], in its branch
+    at = (shared + torch.arange(branches)[:, None] * length + within).flatten(1)  # [B, K * A]
+    keys, values = (
+        projection(normed).view(batch, count, -1, attention.size).transpose(1, 2)
+        for projection in (attention.k_proj, attention.v_proj)
+    )
+    keys = rotated(keys, rotary)
+    asking = (
+        attention.q_proj(_rows(normed, at)).view(batch, branches * axes, -1, attention.size).transpose(1, 2)
+    )
+    turned = tuple(table[at][:, None] for table in rotary)
+    asking = rotated(asking, (turned[0], turned[1])) * attention.size**-0.5
+    heads = asking.shape[1]
+    to_trunk = (asking @ keys[:, :, :shared].transpose(-1, -2)).view(batch, heads, branches, axes, shared)
+    split = (batch, heads, branches, length, attention.size)
+    own = asking.view(batch, heads, branches, axes, -1) @ keys[:, :, shared:].reshape(split).transpose(-1, -2)
+    later = torch.arange(length) > within[..., None]  # [B, K, A, L]
+    weights = torch.cat([to_trunk, own.masked_fill(later[:, None], float("-inf"))], dim=-1).softmax(-1)
+    from_trunk = weights[..., :shared].reshape(batch, heads, branches * axes, shared) @ values[:, :, :shared]
+    from_own = weights[..., shared:] @ values[:, :, shared:].reshape(split)
+    mixed = from_trunk + from_own.reshape(batch, heads, branches * axes, -1)
+    rows = _rows(hidden, at) + attention.o_proj(mixed.transpose(1, 2).reshape(batch, branches * axes, -1))
+    return (rows + layer.mlp(layer.post_attention_layernorm(rows))).view(batch, branches, axes, width)
 
 
 def branched_attention(
