@@ -2,7 +2,9 @@
 
 import json
 import os
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -16,9 +18,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vla_runtime.commands.command_line import run_command
-from vla_runtime.config import compose_config
+from vla_runtime.config import build_runtime, compose_config
 from vla_runtime.errors import ConfigurationError, WorkerLost
+from vla_runtime.evaluation.intervals import wilson_interval
 
+FIRST_SCORED_SEED = 2**29  # of episodes that a checkpoint is tried on between rounds
+SCORES = "scores.jsonl"
 FIRST_SEED = 2**30  # of episodes that are learnt from; runs and benchmarks have smaller ones
 SEEDS_PER_SHARD = 1000
 SHARDS_PER_ROUND = 10_000
@@ -47,6 +52,7 @@ class TrainEmbeddedSettings:
     expert_share: float = 0.3
     shard_frames: int = 1000
     save_every: int = 250
+    score_episodes: int = 40
     view: bool = False
     task: Any = None
     robot: Any = None
@@ -84,7 +90,9 @@ def main(arguments: Sequence[str]) -> int:
         _collect(config, overrides, folder, round_, frames, driver)
         start, done = done, done + (config.first_steps if round_ == 0 else config.round_steps)
         _train(config, folder, _round(round_), (start, done, False))
+        _score(config, folder, _round(round_))
     _train(config, folder, "final", (done, done + config.last_steps, True))
+    _score(config, folder, "final")
     return 0
 
 
@@ -175,6 +183,56 @@ def _collect_shard(
         won.append(collect(simulator, make_lessons, writer, first + len(won), driving, policy))
     writer.write(path)
     return len(writer), won
+
+
+# ------------------------------------------------------------------------------------------------------- scoring
+
+
+def _score(config: DictConfig, folder: Path, name: str) -> None:
+    """Run a checkpoint in the closed loop, with guards, on seeds of its own; a line in scores.jsonl for each task."""
+    file = folder / SCORES
+    known = file.read_text().splitlines() if file.exists() else []
+    if not config.score_episodes or any(json.loads(line)["checkpoint"] == name for line in known):
+        return
+    checkpoint = folder / "checkpoints" / name
+    scores: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+        for task in (str(task) for task, share in config.tasks.items() if share > 0):
+            seeds = list(range(FIRST_SCORED_SEED, FIRST_SCORED_SEED + config.score_episodes))
+            parts = [seeds[rank :: config.workers] for rank in range(config.workers)]
+            done = pool.map(_scored, [str(checkpoint)] * len(parts), [task] * len(parts), parts)
+            results = [result for part in done for result in part]
+            successes = sum(bool(result["success_at_end"]) for result in results)
+            low, high = wilson_interval(successes, len(results))
+            stages = Counter(str(result["stage"]) for result in results)
+            wrong = sum(bool(result["wrong_target"]) for result in results)
+            scores.append(
+                {"checkpoint": name, "task": task, "successes": successes, "episodes": len(results)}
+            )
+            scores[-1] |= {"stages": dict(stages), "wrong_target": wrong}
+            print(
+                f"{name}: {task} {successes} of {len(results)} (95 % interval {100 * low:.0f} to {100 * high:.0f} %), "
+                f"stages {dict(stages)}, {wrong} in the wrong place",
+                flush=True,
+            )
+    with file.open("a") as opened:
+        opened.writelines(json.dumps(score) + "\n" for score in scores)
+
+
+def _scored(checkpoint: str, task: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """In a worker: the outcomes of some seeds."""
+    import torch
+
+    from vla_runtime.evaluation.rollout import rollout
+
+    torch.set_num_threads(1)
+    overrides = ["policy=openvla", f"policy.checkpoint={checkpoint}", f"task={task}", "recorder=none"]
+    runtime = build_runtime(compose_config("run_episode", overrides))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return [dict(rollout(runtime, seed, Path(folder) / f"{seed}")) for seed in seeds]
+    finally:
+        runtime.environment.close()
 
 
 # ------------------------------------------------------------------------------------------------------ training
