@@ -5,8 +5,9 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -105,6 +106,25 @@ def run() -> None:
     run_command(main)
 
 
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor]:
+    """Processes that work; one alone works in this process."""
+    if workers == 1:
+        yield _Here()
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield pool
+
+
+class _Here(Executor):
+    """Does the work at once, in this process."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
 # ---------------------------------------------------------------------------------------------------- collecting
 
 
@@ -118,7 +138,7 @@ def _collect(
         return
     began_s, made, number = time.monotonic(), 0, 0
     wins: list[bool] = []
-    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+    with _pool(config.workers) as pool:
         pending: list[Any] = []
         while made < frames or pending:
             while made + len(pending) * config.shard_frames < frames and len(pending) < config.workers:
@@ -196,7 +216,7 @@ def _score(config: DictConfig, folder: Path, name: str) -> None:
         return
     checkpoint = folder / "checkpoints" / name
     scores: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+    with _pool(config.workers) as pool:
         for task in (str(task) for task, share in config.tasks.items() if share > 0):
             seeds = list(range(FIRST_SCORED_SEED, FIRST_SCORED_SEED + config.score_episodes))
             parts = [seeds[rank :: config.workers] for rank in range(config.workers)]
@@ -246,6 +266,9 @@ def _train(config: DictConfig, folder: Path, name: str, stretch: tuple[int, int,
     context = get_context("spawn")
     plain: Any = OmegaConf.to_container(config)
     port = FIRST_PORT + os.getpid() % PORTS
+    if config.workers == 1:
+        _train_process(0, plain, str(folder), stretch, str(out), port)
+        return
     processes = [
         context.Process(target=_train_process, args=(rank, plain, str(folder), stretch, str(out), port))
         for rank in range(config.workers)

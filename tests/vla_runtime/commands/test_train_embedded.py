@@ -1,0 +1,66 @@
+"""The whole recipe at a toy's size: collect, train, drive and correct, score, anneal; and going on with what is there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vla_runtime.commands.train_embedded import FIRST_SCORED_SEED, FIRST_SEED, main
+from vla_runtime.errors import ConfigurationError
+from vla_runtime.policies.openvla import OpenVLAPolicy
+
+SMALL = [
+    "workers=1",
+    "first_frames=30",
+    "round_frames=15",
+    "shard_frames=15",
+    "rounds=1",
+    "first_steps=2",
+    "round_steps=1",
+    "last_steps=2",
+    "batch_size=4",
+    "score_episodes=1",
+    "environment.env.time_limit_s=2.0",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("embedded")
+    assert main([*SMALL, f"out={out}"]) == 0
+    return out
+
+
+def test_every_round_leaves_a_checkpoint_and_a_score(trained: Path) -> None:
+    names = sorted(path.name for path in (trained / "checkpoints").iterdir())
+    assert names == ["final", "round_00", "round_01"]
+    scores = [json.loads(line) for line in (trained / "scores.jsonl").read_text().splitlines()]
+    assert [score["checkpoint"] for score in scores] == ["round_00", "round_01", "final"]
+    steps = [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_what_is_learnt_from_is_never_scored_and_never_run(trained: Path) -> None:
+    """Runs and benchmarks count from 0, scores from 2**29, lessons from 2**30."""
+    seeds = [int(seed) for path in (trained / "frames").rglob("*.npz") for seed in np.load(path)["episodes"]]
+    assert min(seeds) >= FIRST_SEED > FIRST_SCORED_SEED + 1_000_000 > 1_000_000
+    assert len({*seeds}) >= 3
+
+
+def test_nothing_is_done_twice(trained: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()}
+    assert main([*SMALL, f"out={trained}"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_the_checkpoint_is_small_and_runs(trained: Path) -> None:
+    policy = OpenVLAPolicy(str(trained / "checkpoints" / "final"))
+    size = (trained / "checkpoints" / "final" / "model.safetensors").stat().st_size
+    assert size < 20e6
+    assert policy.describe()["random_weights"] is False
+
+
+def test_tasks_without_shares_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="tasks: expected shares by task"):
+        main([f"out={tmp_path}", "tasks.place_in=0"])
