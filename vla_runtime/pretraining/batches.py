@@ -16,6 +16,7 @@ from vla_runtime.models.openvla.prompts import PromptTokenizer, write_prompt
 from vla_runtime.pretraining.network import NOWHERE, PackedBatch
 from vla_runtime.pretraining.shards import NOTHING, Frames
 
+AT_HAND_M = 0.08  # [m] between tool and thing, in the table's plane
 AROUND = 0.75  # [patches] from a patch's middle within which a thing's centre still belongs to it
 
 
@@ -47,6 +48,7 @@ class BatchMaker:
         bare_space: int,
         instructions: int = 4,
         jitter: float = 0.1,
+        favour: float = 0.4,
     ) -> None:
         """Look everything up once.
 
@@ -60,12 +62,14 @@ class BatchMaker:
             patches_per_side: Of the tower.
             bare_space: Id of the piece before the first action token.
             instructions: In each frame.
+            favour: Of instructions about the thing next to the tool, 0 to 1: there it matters by millimetres what is done,
+                and everywhere else it is "go there". 0: all are drawn alike.
             jitter: Largest change of brightness and contrast, each colour by itself, of values in [0, 1].
 
         Raises:
             InvalidDataset: A sentence that the tokenizer does not know, or things of unknown kinds.
         """
-        self._frames, self._instructions, self._jitter = frames, instructions, jitter
+        self._frames, self._instructions, self._jitter, self._favour = frames, instructions, jitter, favour
         self._patches, self._axes = patches_per_side, len(statistics.q01)
         columns = frames.columns
         self._actions = tokens.encode(_normalized(columns["actions"], statistics)).astype(np.int32)
@@ -88,7 +92,7 @@ class BatchMaker:
         """
         c, k = self._frames.columns, self._instructions
         count = c["answer_count"][rows]
-        keys = rng.random((len(rows), c["sentences"].shape[1]))
+        keys = rng.random((len(rows), c["sentences"].shape[1])) - self._favour * self._at_hand(rows)
         keys[np.arange(keys.shape[1]) >= count[:, None]] = np.inf
         picks = np.arange(k)[None, :] % np.minimum(count, k)[:, None]  # again, where there are fewer
         chosen = np.take_along_axis(np.argsort(keys, axis=1), picks, axis=1)
@@ -123,6 +127,13 @@ class BatchMaker:
             torch.from_numpy(relative),
             torch.from_numpy(known),
         )
+
+    def _at_hand(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which instructions [B, M] are about the thing next to the tool."""
+        c = self._frames.columns
+        targets = c["targets"][rows]
+        away = np.linalg.norm(c["positions"][rows][..., :2] - c["tool"][rows][:, None, :2], axis=-1)
+        return (np.take_along_axis(away, np.maximum(targets, 0), axis=1) < AT_HAND_M) & (targets != NOTHING)
 
     def _pictures(self, images: NDArray[np.uint8], rng: np.random.Generator) -> torch.Tensor:
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()

@@ -16,6 +16,7 @@ from vla_runtime.models.openvla.model import OpenVLA
 from vla_runtime.models.openvla.prompts import PromptTokenizer, write_prompt
 from vla_runtime.pretraining.batches import BatchMaker
 from vla_runtime.pretraining.network import NOWHERE, TrainedNetwork, Weights, branched_attention
+from vla_runtime.pretraining.shards import Frames
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +24,13 @@ def model(small: Path) -> OpenVLA:
     return load_model(small, dtype=torch.float32).model
 
 
-def maker(small: Path, model: OpenVLA, jitter: float = 0.0) -> BatchMaker:
+def maker(
+    small: Path, model: OpenVLA, jitter: float = 0.0, frames: Frames | None = None, instructions: int = 3
+) -> BatchMaker:
     settings = model.configuration
     preprocessing = ImagePreprocessing.from_mapping(read_json(small / "preprocessor_config.json"), "")
     return BatchMaker(
-        make_frames(),
+        frames or make_frames(),
         PromptTokenizer(small, settings),
         OpenVLATokenizer(settings.vocab_size),
         ActionStatistics.from_mapping(STATISTICS["action"]),
@@ -35,7 +38,7 @@ def maker(small: Path, model: OpenVLA, jitter: float = 0.0) -> BatchMaker:
         CLASSES,
         settings.towers[0].image_size // settings.towers[0].patch_size,
         settings.bare_space_id,
-        instructions=3,
+        instructions=instructions,
         jitter=jitter,
     )
 
@@ -105,6 +108,23 @@ def test_distances_are_those_from_the_tool(small: Path, model: OpenVLA) -> None:
     cube = batch.target_patch[0] == 0
     assert batch.relative[0, cube][0].tolist() == pytest.approx([0.1, 0.0, -0.2, 0.0, 0.2, -0.2], abs=1e-6)
     assert bool(batch.relative_known.bool().all())
+
+
+def test_what_is_at_hand_is_asked_for_more_often(small: Path, model: OpenVLA) -> None:
+    """In frame 2 the tool is over the lemon."""
+    frames = make_frames()
+    frames.columns["tool"][2] = (0.5, 0.1, 0.1)
+    one = maker(small, model, frames=frames, instructions=1)
+    lemon = [
+        int(one.make(np.array([2]), np.random.default_rng(seed)).target_patch[0, 0]) == NOWHERE
+        for seed in range(200)
+    ]
+    assert 0.75 < np.mean(lemon) < 0.92  # 1 - 0.6**2 / 2 = 0.82
+    other = [
+        int(one.make(np.array([0]), np.random.default_rng(seed)).target_patch[0, 0]) == NOWHERE
+        for seed in range(200)
+    ]
+    assert 0.4 < np.mean(other) < 0.6
 
 
 def test_colours_are_jittered_and_not_else(small: Path, model: OpenVLA) -> None:
