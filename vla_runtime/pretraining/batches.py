@@ -108,7 +108,9 @@ class BatchMaker:
             np.put_along_axis(branches, (starts + 1 + axis)[..., None], actions[..., axis : axis + 1], axis=2)
         pixels = c["pixels"][rows]  # [B, T, 2]
         there = np.arange(pixels.shape[1]) < c["thing_count"][rows][:, None]
-        kinds, colours, offsets = self._in_patches(pixels, c["names"][rows], there)
+        kinds, colours, offsets, positions = self._in_patches(
+            pixels, c["names"][rows], c["positions"][rows], there
+        )
         targets, places = c["targets"][rows][line, chosen], c["destinations"][rows][line, chosen]
         relative, known = self._relative(rows, targets, places)
         patch = np.where(there, self._patch_of(pixels), NOWHERE)
@@ -121,6 +123,8 @@ class BatchMaker:
             torch.from_numpy(kinds),
             torch.from_numpy(colours),
             torch.from_numpy(offsets),
+            torch.from_numpy(positions),
+            torch.from_numpy(c["tool"][rows]),
             torch.from_numpy(self._patch_of(c["tool_pixel"][rows])),
             torch.from_numpy(np.where(targets >= 0, patch[line, targets], NOWHERE)),
             torch.from_numpy(np.where(places >= 0, patch[line, places], NOWHERE)),
@@ -154,9 +158,16 @@ class BatchMaker:
         return np.where(inside, cells[..., 1] * self._patches + cells[..., 0], NOWHERE)
 
     def _in_patches(
-        self, pixels: NDArray[np.float32], names: NDArray[np.int32], there: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Kind, colour [B, N] and offset [B, N, 2] of the nearest thing to each patch; class 0 where it is too far."""
+        self,
+        pixels: NDArray[np.float32],
+        names: NDArray[np.int32],
+        positions: NDArray[np.float32],
+        there: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Kind, colour [B, N], offset [B, N, 2] and position [B, N, 3] of the nearest thing to each patch.
+
+        Class 0 and zeros where it is too far.
+        """
         side = self._patches
         middle = (
             np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2) + 0.5
@@ -171,6 +182,7 @@ class BatchMaker:
             self._kinds[number],
             self._colours[number],
             np.where(near[..., None], offset, 0.0).astype(np.float32),
+            np.where(near[..., None], np.take_along_axis(positions, nearest[..., None], axis=1), 0.0),
         )
 
     def _relative(

@@ -5,7 +5,7 @@ end, the bare space, the action tokens. A branch sees what is before all branche
 from there: so each branch computes what it would alone, and the picture is read once for all of them.
 
 The read-outs break a plateau on which a network from nothing learns when to close the gripper and never what a word
-means: which thing is in each patch, where the tool is, and where the named thing and its destination are.
+means: which thing is in each patch and where in the world, where the tool is, and where the named thing and its destination are.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ class PackedBatch:
         actions: [B, K, A] action ids.
         patch_kinds, patch_colours: [B, N] class in each patch; 0: nothing there.
         patch_offsets: [B, N, 2] from a patch's middle to the thing's centre, in patches.
+        patch_positions: [B, N, 3] of that thing, world frame [m].
+        tool_position: [B, 3] world frame [m].
         tool_patch: [B] patch with the tool, NOWHERE out of sight.
         target_patch, destination_patch: [B, K] patches with the named things, or NOWHERE.
         relative: [B, K, 6] from the tool to the thing and to its destination [m].
@@ -47,6 +49,8 @@ class PackedBatch:
     patch_kinds: Tensor
     patch_colours: Tensor
     patch_offsets: Tensor
+    patch_positions: Tensor
+    tool_position: Tensor
     tool_patch: Tensor
     target_patch: Tensor
     destination_patch: Tensor
@@ -86,6 +90,7 @@ class ReadOuts(nn.Module):
         self.colour = nn.Linear(vision_width, colours + 1)
         self.offset = nn.Linear(vision_width, 2)
         self.tool = nn.Linear(vision_width, 1)
+        self.place = nn.Linear(vision_width, 6)
         self.queries = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
         self.keys = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
         self.relative = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 6))
@@ -234,10 +239,20 @@ class TrainedNetwork(nn.Module):
             * there
         )
         tool = _cross_entropy(heads.tool(features)[..., 0][:, None], batch.tool_patch[:, None])
+        of_things, of_tool = (heads.place(features)).chunk(2, dim=-1)
+        far = (
+            functional.smooth_l1_loss(of_things, batch.patch_positions * 10.0, reduction="none", beta=0.1)
+            * there
+        )
+        seen = (batch.tool_patch != NOWHERE).float()
+        of_tool = of_tool.gather(1, batch.tool_patch.clamp(min=0)[:, None, None].expand(-1, -1, 3))[:, 0]
+        reach = functional.smooth_l1_loss(of_tool, batch.tool_position * 10.0, reduction="none", beta=0.1)
+        places = far.sum() / (3.0 * there.sum()).clamp(min=1.0) + (
+            reach.mean(-1) * seen
+        ).sum() / seen.sum().clamp(min=1.0)
         # Most patches hold nothing: a mean over all of them is small, so it counts more.
-        return {
-            "patches": 3.0 * (kinds + colours) + off.sum() / (2.0 * there.sum()).clamp(min=1.0) + 0.3 * tool
-        }
+        offsets = off.sum() / (2.0 * there.sum()).clamp(min=1.0)
+        return {"places": places.detach(), "patches": 3.0 * (kinds + colours) + 0.3 * tool + offsets + places}
 
 
 def _layer(

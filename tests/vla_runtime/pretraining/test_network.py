@@ -97,6 +97,10 @@ def test_what_is_in_the_patches(small: Path, model: OpenVLA) -> None:
     assert CLASSES.kinds[kinds[0, 0] - 1] == "cube"
     assert CLASSES.kinds[kinds[-1, -1] - 1] == "bowl"
     assert CLASSES.colours[batch.patch_colours[0].view(side, side)[-1, -1] - 1] == "blue"
+    at = batch.patch_positions[0].view(side, side, 3)
+    assert at[-1, -1].tolist() == pytest.approx([0.3, 0.2, 0.0])
+    assert at[0, -1].tolist() == [0.0, 0.0, 0.0]
+    assert batch.tool_position[0].tolist() == pytest.approx([0.3, 0.0, 0.2])
     assert int(batch.tool_patch[0]) == side * (side // 2) + side // 2
     targets = set(batch.target_patch[0].tolist())
     assert targets <= {0, NOWHERE}
