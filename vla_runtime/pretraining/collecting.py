@@ -23,6 +23,7 @@ class Simulator(Protocol):
     """What is needed of a simulator's environment."""
 
     action_space: Any
+    period_s: float
     terminated: bool
     truncated: bool
 
@@ -30,8 +31,16 @@ class Simulator(Protocol):
         """Start an episode."""
         ...
 
-    def step(self, action: Any) -> Any:
-        """Let one control period pass; the first result is the observation."""
+    def command(self, action: Any) -> Any:
+        """Set out to do an action."""
+        ...
+
+    def advance(self, duration_s: float) -> Any:
+        """Let the world go on."""
+        ...
+
+    def observe(self) -> Any:
+        """What is seen now; it has to be drawn."""
         ...
 
 
@@ -55,6 +64,8 @@ class Driving:
         push_rad: The same of yaw [rad].
         push_steps: How long a push lasts on average [steps].
         switch: Probability that what is asked for changes, in each step.
+        kept: Share of the expert's frames that are kept: neighbours are much alike, and what is not kept is not drawn. Of a
+            policy's all are.
         longest: Steps of an episode at most.
     """
 
@@ -65,6 +76,7 @@ class Driving:
     push_rad: float = 0.06
     push_steps: float = 3.0
     switch: float = 0.02
+    kept: float = 0.5
     longest: int = 60
 
     def __post_init__(self) -> None:
@@ -73,7 +85,8 @@ class Driving:
             0.0 <= self.expert_share <= 1.0 and 0.0 <= self.push_share <= 0.95 and 0.0 <= self.switch <= 1.0
         ):
             raise ConfigurationError(
-                f"driving: expert_share {self.expert_share}, push_share {self.push_share}, switch {self.switch}: expected shares"
+                f"driving: expert_share {self.expert_share}, push_share {self.push_share}, "
+                f"switch {self.switch}, kept {self.kept}: expected shares"
             )
 
 
@@ -101,7 +114,7 @@ def collect(
         Whether the last thing asked for was achieved.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,)))
-    raw, _ = simulator.reset(seed=seed)
+    simulator.reset(seed=seed)
     lessons = lessons_of(simulator)
     if policy is not None:
         policy.reset(seed)
@@ -109,8 +122,9 @@ def collect(
     asked, left, expert_drives = 0, 0, True
     for step in range(driving.longest):
         lesson = lessons.now()
-        image = raw["images"][camera]
-        writer.add(image, lesson, seed)
+        raw = simulator.observe() if policy is not None or rng.random() < driving.kept else None
+        if raw is not None:
+            writer.add(raw["images"][camera], lesson, seed)
         if rng.random() < driving.switch:
             asked = int(rng.integers(len(lesson.answers)))
         if left == 0:
@@ -121,12 +135,13 @@ def collect(
         left -= 1
         answer = lesson.answers[asked]
         push = pushes.next()
-        if expert_drives or policy is None:
+        if expert_drives or policy is None or raw is None:
             action = answer.action + (push if policy is None else 0.0)
         else:
             action = _acted(policy, raw, answer.instruction, step, fallback=answer.action)
         low, high = simulator.action_space.low, simulator.action_space.high
-        raw = simulator.step(np.clip(action, low, high))[0]
+        simulator.command(np.clip(action, low, high))
+        simulator.advance(simulator.period_s)
         if simulator.terminated or simulator.truncated:
             break
     return bool(simulator.terminated)

@@ -27,19 +27,23 @@ class Line:
 
     terminated: bool = False
     truncated: bool = False
+    period_s: float = 0.2
+    drawn: int = 0
     actions: list[np.ndarray] = field(default_factory=list)
     action_space: Any = field(default_factory=Space)
 
     def reset(self, *, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
         self.actions, self.terminated = [], False
-        return self._seen(), {}
+        return {}, {}
 
-    def step(self, action: np.ndarray) -> tuple[Any, ...]:
+    def command(self, action: np.ndarray) -> None:
         self.actions.append(action)
-        self.terminated = len(self.actions) == 9
-        return self._seen(), 0.0, self.terminated, False, {}
 
-    def _seen(self) -> dict[str, Any]:
+    def advance(self, duration_s: float) -> None:
+        self.terminated = len(self.actions) == 9
+
+    def observe(self) -> dict[str, Any]:
+        self.drawn += 1
         return {"images": {"front": np.full((40, 40, 3), len(self.actions), np.uint8)}}
 
 
@@ -69,12 +73,20 @@ class Stubborn:
 
 def test_every_frame_is_kept_with_its_answers(tmp_path: Path) -> None:
     world, writer = Line(), ShardWriter(SIZE.image)
-    assert collect(world, Schoolbook, writer, 3, Driving(push_share=0.0, switch=0.0))
+    assert collect(world, Schoolbook, writer, 3, Driving(push_share=0.0, switch=0.0, kept=1.0))
     writer.write(tmp_path / "shard.npz")
     frames = Frames.load([tmp_path / "shard.npz"])
     assert len(frames) == 9
     assert frames.columns["images"][4].max() == 4
     assert np.allclose(world.actions[4], np.clip(lesson(4).answers[0].action, -BOUND, BOUND))
+
+
+def test_what_is_not_kept_is_not_drawn() -> None:
+    world, writer = Line(), ShardWriter(SIZE.image)
+    for seed in range(20):
+        collect(world, Schoolbook, writer, seed, Driving(kept=0.3))
+    assert world.drawn == len(writer)
+    assert 35 <= len(writer) <= 75  # of 180
 
 
 def test_pushes_move_the_arm_and_not_the_labels() -> None:
