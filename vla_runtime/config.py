@@ -3,8 +3,8 @@
 A YAML key is a constructor parameter, and `_target_` names the class. Only classes of trusted packages are built.
 A policy may ask for two things that only the composition knows, by having a constructor parameter of that name:
 `action_spec` (the environment's) and `simulator` (the environment's simulator, which makes the policy privileged). A guard
-may ask for `spec` (the environment's action spec), `statistics` and `checkpoint_checksum` (the policy's) and `arm` (the
-robot's kinematics), a clock for `advance` (lets the world go on) and `seed` (of the episode), and a recorder for `out` (the
+may ask for `spec` (the environment's action spec), `statistics`, `checkpoint_checksum` and `action_ids` (the policy's) and
+`arm` (the robot's kinematics), a clock for `advance` (lets the world go on) and `seed` (of the episode), and a recorder for `out` (the
 folder of the run's results), `action_spec` and `description` (which part was set to what).
 """
 
@@ -116,8 +116,8 @@ def build_runtime(config: DictConfig) -> Runtime:
     try:
         policy = _build_policy(config.policy, _of(environment))
         check_compatible(policy.action_spec, environment.action_spec)
-        checksum = policy.describe().get("checksum")
-        settings = guard_settings(config, environment.action_spec, policy.unnormalizer, checksum)
+        told = policy.describe()
+        settings = guard_settings(config, environment.action_spec, policy.unnormalizer, told)
         check_robot_limits(settings["guards"], getattr(environment, "robot_limits", {}))
         offered = {
             "out": Path(config.out) if config.out else None,
@@ -142,9 +142,16 @@ def build_runtime(config: DictConfig) -> Runtime:
 
 
 def guard_settings(
-    config: DictConfig, spec: ActionSpec, unnormalizer: object, checkpoint_checksum: str | None = None
+    config: DictConfig, spec: ActionSpec, unnormalizer: object, told: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All that a chain of guards is made from, in plain values: a record's first line."""
+    """All that a chain of guards is made from, in plain values: a record's first line.
+
+    Args:
+        config: With guards and arm.
+        spec: Of the actions.
+        unnormalizer: The policy's.
+        told: What the policy says of itself, with `checksum` and `action_ids` where it is a checkpoint.
+    """
     statistics = asdict(unnormalizer) if isinstance(unnormalizer, ActionStatistics) else None
     plain = OmegaConf.to_container(config)
     assert isinstance(plain, dict)
@@ -153,7 +160,8 @@ def guard_settings(
         "arm": plain["arm"],
         "spec": asdict(spec),
         "statistics": statistics,
-        "checkpoint_checksum": checkpoint_checksum,
+        "checkpoint_checksum": (told or {}).get("checksum"),
+        "action_ids": (told or {}).get("action_ids"),
     }
 
 
@@ -172,6 +180,7 @@ def build_chain(settings: Mapping[str, Any]) -> GuardChain:
         "statistics": statistics and ActionStatistics(**frozen(statistics)),
         "arm": build_arm(settings),
         "checkpoint_checksum": settings["checkpoint_checksum"],
+        "action_ids": settings.get("action_ids"),  # older records have none
     }
     guards = {}
     for name, node in config.guards.items():

@@ -110,6 +110,7 @@ class OpenVLAPolicy:
             "quantization": quantization,
             "unnorm_key": name,
             "prompt": self._style,
+            "action_ids": [self._tokens.token_ids.start, self._tokens.token_ids.stop - 1],
             "preprocessing": {"strategy": self._preprocessing.strategy, "size_px": self._preprocessing.size},
             "evaluation_path": vars(evaluation_path) if evaluation_path else None,
             "constrain_actions": constrain_actions,

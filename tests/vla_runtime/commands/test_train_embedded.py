@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vla_runtime.commands import run_episode
 from vla_runtime.commands.train_embedded import FIRST_SCORED_SEED, FIRST_SEED, main
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.policies.openvla import OpenVLAPolicy
@@ -64,3 +65,12 @@ def test_the_checkpoint_is_small_and_runs(trained: Path) -> None:
 def test_tasks_without_shares_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="tasks: expected shares by task"):
         main([f"out={tmp_path}", "tasks.place_in=0"])
+
+
+def test_guards_know_its_tokens(trained: Path, tmp_path: Path) -> None:
+    checkpoint = trained / "checkpoints" / "final"
+    settings = ["policy=openvla", f"policy.checkpoint={checkpoint}", "recorder=none", f"out={tmp_path}"]
+    run_episode.main([*settings, "environment.env.time_limit_s=1.0"])
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["steps"] == 5
+    assert "token_validity" not in result["interventions"]

@@ -297,3 +297,16 @@ def test_the_gripper_changes_sides_only_when_asked_often_enough_and_late_enough(
         assert len(votes_for) == votes
         assert all(a <= 0.4 if told[k] <= 0.5 else a >= 0.6 for a in votes_for)
     assert all(b - a >= 3 for a, b in itertools.pairwise(changed))  # 0.5 s are 3 steps
+
+
+def test_the_action_tokens_are_the_policys_own() -> None:
+    """A checkpoint with a small vocabulary has other ids; what YAML says counts more, and Llama 2's are the default."""
+    small = ActionTokens((600,) * 7)
+    own = TokenValidity(action_ids=[512, 767])
+    assert own.check(action(), context(tokens=small)) is None
+    assert own.check(action(), context(tokens=ActionTokens((511,) * 7))) is not None
+    assert own.check(action(), context(tokens=ActionTokens((31800,) * 7))) is not None
+    assert TokenValidity().check(action(), context(tokens=small)) is not None
+    assert (
+        TokenValidity(31744, 31999, action_ids=[512, 767]).check(action(), context(tokens=small)) is not None
+    )
