@@ -2,14 +2,16 @@
 
 import json
 import os
+import signal
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any, final
 
@@ -112,8 +114,27 @@ def _pool(workers: int) -> Iterator[Executor]:
     if workers == 1:
         yield _Here()
         return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield pool
+    with ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            _stop_children()
+            raise
+        except BrokenProcessPool as error:
+            raise WorkerLost(
+                "a worker process was killed; the same command goes on, workers=1 needs least"
+            ) from error
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C on a terminal reaches workers too, and is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop_children() -> None:
+    """What they were at is lost, what is on disk stays."""
+    for child in active_children():
+        child.terminate()
 
 
 class _Here(Executor):
@@ -275,8 +296,12 @@ def _train(config: DictConfig, folder: Path, name: str, stretch: tuple[int, int,
     ]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join()
+    try:
+        for process in processes:
+            process.join()
+    except KeyboardInterrupt:
+        _stop_children()
+        raise
     if any(process.exitcode for process in processes):
         codes = ", ".join(str(process.exitcode) for process in processes)
         raise WorkerLost(
@@ -288,6 +313,8 @@ def _train_process(
     rank: int, plain: dict[str, Any], folder: str, stretch: tuple[int, int, bool], out: str, port: int
 ) -> None:
     """One of the training's processes."""
+    if rank or parent_process() is not None:
+        _leave_interrupts()
     from vla_runtime.pretraining.batches import Classes
     from vla_runtime.pretraining.session import TrainingSettings, train_stretch
     from vla_runtime.pretraining.trainer import Stretch
