@@ -63,6 +63,9 @@ class Driving:
         push_m: Standard deviation of a push along each axis in one step [m].
         push_rad: The same of yaw [rad].
         push_steps: How long a push lasts on average [steps].
+        shake_m: Standard deviation of what is added along each axis in every step of the expert's [m]. Without it the expert is
+            exactly where it wants to be, and answers with exact zeros.
+        shake_rad: The same of yaw [rad].
         switch: Probability that what is asked for changes, in each step.
         kept: Share of the expert's frames that are kept: neighbours are much alike, and what is not kept is not drawn. Of a
             policy's all are.
@@ -75,6 +78,8 @@ class Driving:
     push_m: float = 0.012
     push_rad: float = 0.06
     push_steps: float = 3.0
+    shake_m: float = 0.006
+    shake_rad: float = 0.03
     switch: float = 0.02
     kept: float = 0.5
     longest: int = 60
@@ -155,7 +160,7 @@ def _acted(policy: Policy, raw: Any, instruction: str, step: int, fallback: Any)
 
 
 class _Pushes:
-    """Pushes that come and go; the gripper is left alone."""
+    """Pushes that come and go, and a tremor; the gripper is left alone."""
 
     def __init__(self, rng: np.random.Generator, driving: Driving) -> None:
         self._rng, self._driving = rng, driving
@@ -172,7 +177,8 @@ class _Pushes:
             size = np.array([driving.push_m] * 3 + [driving.push_rad])
             x, y, z, yaw = (direction * size).tolist()
             self._push = np.array([x, y, z, 0.0, 0.0, yaw, 0.0])
-        return self._push
+        shake = self._rng.standard_normal(4) * ([driving.shake_m] * 3 + [driving.shake_rad])
+        return self._push + np.array([*shake[:3], 0.0, 0.0, shake[3], 0.0])
 
 
 def shard_path(folder: Path, number: int) -> Path:

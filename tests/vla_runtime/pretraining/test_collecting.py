@@ -73,7 +73,13 @@ class Stubborn:
 
 def test_every_frame_is_kept_with_its_answers(tmp_path: Path) -> None:
     world, writer = Line(), ShardWriter(SIZE.image)
-    assert collect(world, Schoolbook, writer, 3, Driving(push_share=0.0, switch=0.0, kept=1.0))
+    assert collect(
+        world,
+        Schoolbook,
+        writer,
+        3,
+        Driving(push_share=0.0, shake_m=0.0, shake_rad=0.0, switch=0.0, kept=1.0),
+    )
     writer.write(tmp_path / "shard.npz")
     frames = Frames.load([tmp_path / "shard.npz"])
     assert len(frames) == 9
