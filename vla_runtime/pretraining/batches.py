@@ -62,9 +62,9 @@ class BatchMaker:
             patches_per_side: Of the tower.
             bare_space: Id of the piece before the first action token.
             instructions: In each frame.
+            jitter: Largest change of brightness and contrast, each colour by itself, of values in [0, 1].
             favour: Of instructions about the thing next to the tool, 0 to 1: there it matters by millimetres what is done,
                 and everywhere else it is "go there". 0: all are drawn alike.
-            jitter: Largest change of brightness and contrast, each colour by itself, of values in [0, 1].
 
         Raises:
             InvalidDataset: A sentence that the tokenizer does not know, or things of unknown kinds.
