@@ -209,11 +209,12 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             "time_s": self.time_s,
             "success": judge.success,
             "stage": judge.stage.name.lower(),
-            "limited": list(self._limited) + ([PROTECTIVE_STOP] if self._stopped else []),
+            "limited": list(self._limited) + ([PROTECTIVE_STOP] if self.stopped else []),
         }
 
     @property
-    def _stopped(self) -> bool:
+    def stopped(self) -> bool:
+        """Whether the robot's collision reflex has stopped it, until the next reset."""
         return self.simulation.robot.reflex.reason is not None
 
     def _portions(self, duration_s: float) -> Iterator[int]:

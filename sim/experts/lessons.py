@@ -1,6 +1,6 @@
 """What one moment of an episode can teach: the right action for everything that could be asked, and what is where.
 
-For training only. A picture says the same whatever is asked, and the expert is a pure function of the state: so every
+For training only, and in the manner that can be learnt from pictures (sim.experts.manners). A picture says the same whatever is asked, and the expert is a pure function of the state: so every
 frame has an answer for each instruction of its scene, at no cost. A model that sees them side by side cannot do without
 the words.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sim.cameras import pixel_positions
 from sim.environment import TabletopEnv
 from sim.errors import UnknownName
+from sim.experts.manners import GRADED
 from sim.experts.tabletop import decide
 from sim.objects import COLOURS, KINDS, OWN_COLOUR, RECEPTACLES, tray
 from sim.tasks.problem import ManyProblems, Problem
@@ -102,7 +103,7 @@ class Lessons:
         answers = tuple(
             Answer(
                 problem.instruction,
-                decide(state, problem.goal, simulator.limits),
+                decide(state, problem.goal, simulator.limits, GRADED),
                 problem.goal.target,
                 next(
                     (getattr(problem.goal, name) for name in DESTINATIONS if hasattr(problem.goal, name)),

@@ -13,7 +13,6 @@ which a collision reflex stops an arm.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,10 @@ from numpy.typing import NDArray
 from sim.control import AXES, ActionLimits
 from sim.environment import TabletopEnv
 from sim.experts.forecast import forecast
+from sim.experts.manners import BRISK, Aim, Manner, heading_of
 from sim.objects import Grasp
 from sim.robots.panda import GRIPPER_WIDTH, LAG_S
-from sim.rotations import down_at_yaw, heading, rpy_between, wrapped
+from sim.rotations import heading, wrapped
 from sim.state import BodyState, SimulatorState
 from sim.tasks.problem import Goal
 from sim.world import Vector, rotation_matrix
@@ -37,10 +37,6 @@ LOWEST_TOOL = 0.012  # [m] above the table
 PALM_HEIGHT = 0.036  # [m] of the hand's underside above the tool point, less 3 mm to stay clear by
 PALM = (0.020, 0.104)  # [m] half its lengths along the tool's x and y
 FUNNEL_START, FUNNEL_END = 0.010, 0.060  # [m] horizontal error at which the descent ends and begins
-CLIMB_MARGIN, CLIMB_BAND = 0.025, 0.050  # [m] too low by the margin: travel more slowly over the band
-GRASP_TOLERANCE = (0.012, 0.012, 0.12)  # [m] horizontal, [m] vertical, [rad]
-SETTLED = 0.003  # [m] of the tool above its target: fingers that close while it sinks press the thing down
-RELEASE_TOLERANCE = (0.010, 0.010, 0.12)  # [m] horizontal, [m] vertical, [rad]
 OPEN_REACH = 0.066  # [m] from the tool point to the outside of an open finger
 # Of the tool from its home heading: half a turn, so that every grasp has a heading in it, and on the side on which joint 7
 # has room. At home it stands off its middle; at -90 degrees it would be beyond its limit over the left half of the table.
@@ -48,17 +44,7 @@ YAW_RANGE = (math.radians(-60), math.radians(120))
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
 LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
-LEAST_TURN = 1e-4  # [rad] less is rounding: left in, it would be all that a data set knows of roll and pitch
 OPEN, CLOSED = 1.0, 0.0
-
-
-@dataclass(frozen=True)
-class Aim:
-    """Where the tool should go [m], [rad], and what the gripper should do."""
-
-    position: Vector
-    yaw: float
-    gripper: float
 
 
 class TabletopExpert:
@@ -97,44 +83,37 @@ class TabletopExpert:
         return state
 
 
-def decide(state: SimulatorState, goal: Goal, limits: ActionLimits) -> NDArray[np.float64]:
+def decide(
+    state: SimulatorState, goal: Goal, limits: ActionLimits, manner: Manner = BRISK
+) -> NDArray[np.float64]:
     """The expert's action: x, y, z [m], roll, pitch, yaw [rad], gripper opening.
 
     Args:
         state: The simulator's state.
         goal: What is to be achieved.
         limits: The largest step and turn of one action.
+        manner: How it moves.
     """
-    aim = _aim(state, goal, limits)
-    step = [goal_ - now for goal_, now in zip(aim.position, state.target_position, strict=True)]
-    slow = _climb_first(step[2])
-    turn = rpy_between(state.target_quaternion, down_at_yaw(aim.yaw))
-    step = [step[0] * slow, step[1] * slow, step[2]]
-    return np.array(
-        [
-            *(_clamped(s, limits.step_m) for s in step),
-            *(_clamped(t, limits.turn_rad) if abs(t) > LEAST_TURN else 0.0 for t in turn),
-            aim.gripper,
-        ]
-    )
+    return manner.act(_aim(state, goal, limits, manner), state, limits)
 
 
-def _aim(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
+def _aim(state: SimulatorState, goal: Goal, limits: ActionLimits, manner: Manner) -> Aim:
     holding = state.gripped == goal.target and state.gripper_target < 0.5
     if holding:
-        return _carry(state, goal)
+        return _carry(state, goal, manner)
     if goal.delivered(state):
         return _retreat(state, goal, limits)
-    return _approach(state, goal.target, limits.period_s + LAG_S)
+    return _approach(state, goal.target, limits.period_s + LAG_S, manner)
 
 
-def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
+def _approach(state: SimulatorState, name: str, lead_s: float, manner: Manner) -> Aim:
     """Come over the thing with open fingers, sink while centring, close when in place.
 
     Args:
         state: The simulator's state.
         name: The thing.
         lead_s: Time until the tool is where this action sends it [s].
+        manner: Of the expert.
     """
     body = state.bodies[name]
     grasp = body.item.kind.grasp
@@ -144,21 +123,22 @@ def _approach(state: SimulatorState, name: str, lead_s: float) -> Aim:
     grasp_z = max(z, LOWEST_TOOL, min(_under_palm(state, name, yaw) - PALM_HEIGHT, z + PAD_DEPTH))
     off = math.hypot(x - state.tool_position[0], y - state.tool_position[1])
     yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
-    sinking = state.tool_position[2] - state.target_position[2] > SETTLED
-    low_enough = abs(state.tool_position[2] - grasp_z) < GRASP_TOLERANCE[1] and not sinking
-    in_place = off < GRASP_TOLERANCE[0] and yaw_off < GRASP_TOLERANCE[2] and low_enough
+    sinking = state.tool_position[2] - state.target_position[2] > manner.settled_m
+    across, height, turn = manner.grasp
+    low_enough = abs(state.tool_position[2] - grasp_z) < height and not sinking
+    in_place = off < across and yaw_off < turn and low_enough
     closed_on_nothing = state.gripper_opening * GRIPPER_WIDTH < 0.5 * grasp.width
     drift = state.drift(name)
     x, y = x + lead_s * drift[0], y + lead_s * drift[1]
     if in_place and not closed_on_nothing:
         here = state.target_position
-        return Aim((x, y, here[2]) if any(drift) else here, yaw, CLOSED)
+        return Aim((x, y, grasp_z + manner.rise_m), yaw, CLOSED, stay=(x, y, here[2]) if any(drift) else here)
     ready = _opened_for(state, body)
     clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
-    return Aim((x, y, grasp_z + clearance), yaw, OPEN)
+    return Aim((x, y, grasp_z + manner.above_m + clearance), yaw, OPEN)
 
 
-def _carry(state: SimulatorState, goal: Goal) -> Aim:
+def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
     """Bring the held thing to its place: as far as the thing has to go, the tool has to go."""
     placement = goal.placement(state)
     tool = state.tool_position
@@ -169,11 +149,12 @@ def _carry(state: SimulatorState, goal: Goal) -> Aim:
     missing = [there - here for there, here in zip(placement, thing, strict=True)]
     off = math.hypot(missing[0], missing[1])
     yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
-    in_place = off < RELEASE_TOLERANCE[0] and yaw_off < RELEASE_TOLERANCE[2]
-    if in_place and abs(missing[2]) < RELEASE_TOLERANCE[1]:
-        return Aim(state.target_position, _tool_yaw_target(state), OPEN)
+    across, height, turn = manner.release
+    x, y, z = (at + gap for at, gap in zip(tool, missing, strict=True))
+    if off < across and yaw_off < turn and abs(missing[2]) < height:
+        return Aim((x, y, z), _tool_yaw_target(state), OPEN, stay=state.target_position)
     rise = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH))
-    return Aim((tool[0] + missing[0], tool[1] + missing[1], tool[2] + missing[2] + rise), yaw, CLOSED)
+    return Aim((x, y, z + rise), yaw, CLOSED)
 
 
 def _retreat(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
@@ -248,23 +229,14 @@ def _nearest_yaw(now: float, wished: float, period: float) -> float:
 
 
 def _tool_yaw(state: SimulatorState) -> float:
-    return heading(tuple(rotation_matrix(state.tool_quaternion)[:, 0]))
+    return heading_of(state.tool_quaternion)
 
 
 def _tool_yaw_target(state: SimulatorState) -> float:
-    return heading(tuple(rotation_matrix(state.target_quaternion)[:, 0]))
+    return heading_of(state.target_quaternion)
 
 
 def _funnel(off: float) -> float:
     """0 when centred, 1 when far: how much of the clearance to keep."""
     share = min(max((off - FUNNEL_START) / (FUNNEL_END - FUNNEL_START), 0.0), 1.0)
     return share * share * (3.0 - 2.0 * share)
-
-
-def _climb_first(missing_height: float) -> float:
-    """1 when high enough to travel, 0 when the tool must rise first."""
-    return min(max(1.0 - (missing_height - CLIMB_MARGIN) / CLIMB_BAND, 0.0), 1.0)
-
-
-def _clamped(value: float, limit: float) -> float:
-    return min(max(value, -limit), limit)

@@ -26,6 +26,7 @@ class Simulator(Protocol):
     period_s: float
     terminated: bool
     truncated: bool
+    stopped: bool
 
     def reset(self, *, seed: int) -> Any:
         """Start an episode."""
@@ -147,7 +148,7 @@ def collect(
         low, high = simulator.action_space.low, simulator.action_space.high
         simulator.command(np.clip(action, low, high))
         simulator.advance(simulator.period_s)
-        if simulator.terminated or simulator.truncated:
+        if simulator.terminated or simulator.truncated or simulator.stopped:
             break
     return bool(simulator.terminated)
 

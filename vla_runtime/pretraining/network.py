@@ -109,6 +109,8 @@ class TrainedNetwork(nn.Module):
         weights: Weights,
         axes: int = 7,
         spread_bins: float = 2.0,
+        *,
+        half: bool = False,
     ) -> None:
         """Put them together.
 
@@ -119,10 +121,11 @@ class TrainedNetwork(nn.Module):
             weights: Of the losses.
             axes: Of an action.
             spread_bins: Standard deviation of the soft label around the right bin, on all axes but the gripper [bins].
+            half: Multiply in bf16 up to the last layer; weights, what is read out, and losses stay in fp32.
         """
         super().__init__()
         settings = model.configuration
-        self.model, self.weights = model, weights
+        self.model, self.weights, self._half = model, weights, half
         self.read_outs = ReadOuts(settings.vision_width, settings.text.hidden_size, kinds, colours, axes)
         layers = settings.text.num_hidden_layers
         self.pointer_layer = layers // 2
@@ -146,32 +149,11 @@ class TrainedNetwork(nn.Module):
             batch: Frames.
             axis_weights: [A] of each axis in the action's loss.
         """
-        model = self.model
-        (features,) = model.vision_backbone(batch.pixel_values)
-        patches = model.projector(features)
-        count, branches, length = batch.branches.shape
-        text = model.language_model.model
-        prefix = text.embed_tokens(batch.prefix).expand(count, -1, -1)
-        inputs = text.embed_tokens(batch.branches.reshape(count, -1))
-        hidden = torch.cat([prefix[:, :1], patches, prefix[:, 1:], inputs], dim=1)
-        shared = hidden.shape[1] - branches * length
-        positions = torch.cat([torch.arange(shared), torch.arange(shared, shared + length).repeat(branches)])
-        rotary = rotary_angles(model.configuration.text, positions, hidden)
-        seen = slice(1, 1 + patches.shape[1])
-        at = shared + torch.arange(branches) * length + batch.starts  # [B, K]
-        losses: dict[str, Tensor] = {}
-        pointed: list[tuple[Tensor, Tensor]] = []
-        *layers, last = text.layers
-        for index, layer in enumerate(layers):
-            hidden = _layer(layer, hidden, rotary, shared, branches, length)
-            if index == self.pointer_layer:
-                pointed.append(self._pointers(0, _rows(hidden, at), hidden[:, seen]))
-        answers = _last_layer(last, hidden, rotary, shared, batch.starts, length, batch.actions.shape[-1])
-        asked = answers[:, :, 0]  # at the bare space
-        pointed.append(self._pointers(1, asked, hidden[:, seen]))
-        answers = text.norm(answers)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            features, answers, pointed = self._read(batch)
+        answers = self.model.language_model.model.norm(answers)
         asked = answers[:, :, 0]
-        losses |= self._action_losses(answers, batch, axis_weights)
+        losses = self._action_losses(answers, batch, axis_weights)
         places = (batch.target_patch, batch.destination_patch)
         misses = [
             _cross_entropy(scores, where)
@@ -201,12 +183,38 @@ class TrainedNetwork(nn.Module):
         )
         return losses
 
+    def _read(self, batch: PackedBatch) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        """Patches' features [B, N, width], hidden states at the action tokens [B, K, A, width], pointers by layer."""
+        model = self.model
+        (features,) = model.vision_backbone(batch.pixel_values)
+        patches = model.projector(features)
+        count, branches, length = batch.branches.shape
+        text = model.language_model.model
+        prefix = text.embed_tokens(batch.prefix).expand(count, -1, -1)
+        inputs = text.embed_tokens(batch.branches.reshape(count, -1))
+        hidden = torch.cat([prefix[:, :1], patches, prefix[:, 1:], inputs], dim=1)
+        shared = hidden.shape[1] - branches * length
+        positions = torch.cat([torch.arange(shared), torch.arange(shared, shared + length).repeat(branches)])
+        rotary = rotary_angles(model.configuration.text, positions, hidden)
+        seen = slice(1, 1 + patches.shape[1])
+        at = shared + torch.arange(branches) * length + batch.starts  # [B, K]
+        pointed: list[tuple[Tensor, Tensor]] = []
+        *layers, last = text.layers
+        for index, layer in enumerate(layers):
+            hidden = _layer(layer, hidden, rotary, shared, branches, length)
+            if index == self.pointer_layer:
+                pointed.append(self._pointers(0, _rows(hidden, at), hidden[:, seen]))
+        answers = _last_layer(last, hidden, rotary, shared, batch.starts, length, batch.actions.shape[-1])
+        asked = answers[:, :, 0]  # at the bare space
+        pointed.append(self._pointers(1, asked, hidden[:, seen]))
+        return features.float(), answers.float(), pointed
+
     def _pointers(self, number: int, asking: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Scores [B, K, N] of each patch, for the thing and for its destination."""
         queries = self.read_outs.queries[number](asking).chunk(2, dim=-1)
         keys = self.read_outs.keys[number](patches).chunk(2, dim=-1)
         scale = asking.shape[-1] ** -0.5
-        thing, place = (q @ k.transpose(1, 2) * scale for q, k in zip(queries, keys, strict=True))
+        thing, place = ((q @ k.transpose(1, 2)).float() * scale for q, k in zip(queries, keys, strict=True))
         return thing, place
 
     def _action_losses(self, answers: Tensor, batch: PackedBatch, axis_weights: Tensor) -> dict[str, Tensor]:

@@ -130,7 +130,8 @@ class _Session:
         statistics = ActionStatistics.load(self._base / "dataset_statistics.json")
         classes = settings.classes
         torch.manual_seed(settings.seed)
-        network = TrainedNetwork(model, len(classes.kinds), len(classes.colours), settings.weights)
+        half = bool(torch.cpu.get_capabilities().get("amx_bf16"))  # elsewhere bf16 is emulated, and slower
+        network = TrainedNetwork(model, len(classes.kinds), len(classes.colours), settings.weights, half=half)
         moves = torch.tensor([low < high for low, high in zip(statistics.q01, statistics.q99, strict=True)])
         axis_weights = torch.where(moves, 1.0, settings.weights.constant_axes)
         self._run = PretrainingRun(network, settings.rates, axis_weights, settings.seed)

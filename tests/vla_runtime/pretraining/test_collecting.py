@@ -27,6 +27,7 @@ class Line:
 
     terminated: bool = False
     truncated: bool = False
+    stopped: bool = False
     period_s: float = 0.2
     drawn: int = 0
     actions: list[np.ndarray] = field(default_factory=list)
@@ -113,6 +114,12 @@ def test_a_policy_drives_in_turns() -> None:
     assert np.allclose(world.actions, 0.5 * BOUND)
     collect(world, Schoolbook, ShardWriter(SIZE.image), 0, Driving(expert_share=1.0), policy)  # type: ignore[arg-type]
     assert policy.asked == []
+
+
+def test_a_robot_that_stopped_itself_has_nothing_more_to_teach() -> None:
+    world, writer = Line(stopped=True), ShardWriter(SIZE.image)
+    assert not collect(world, Schoolbook, writer, 0, Driving(kept=1.0))
+    assert len(writer) == 1
 
 
 def test_what_is_asked_for_changes() -> None:

@@ -60,6 +60,18 @@ def test_a_branch_is_what_it_would_be_alone(small: Path, model: OpenVLA) -> None
     assert float(packed) == pytest.approx(float(torch.stack(losses).mean()), rel=1e-5)
 
 
+def test_multiplying_in_bf16_changes_little(small: Path, model: OpenVLA) -> None:
+    batch = maker(small, model).make(np.array([0, 1]), np.random.default_rng(0))
+    network = TrainedNetwork(model, len(CLASSES.kinds), len(CLASSES.colours), Weights())
+    halved = TrainedNetwork(model, len(CLASSES.kinds), len(CLASSES.colours), Weights(), half=True)
+    halved.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        whole, half = (each(batch, torch.ones(7)) for each in (network, halved))
+    assert half["loss"].dtype == torch.float32
+    assert float(half["loss"]) == pytest.approx(float(whole["loss"]), rel=0.01)
+    assert float(half["loss"]) != float(whole["loss"])
+
+
 def test_the_prompt_is_what_the_policy_writes(small: Path, model: OpenVLA) -> None:
     made = maker(small, model).make(np.array([0]), np.random.default_rng(0))
     frames = make_frames()
