@@ -1,20 +1,15 @@
 """vla-collect: demonstrations of the scripted expert, in parallel processes, as a LeRobotDataset."""
 
-import atexit
 import gc
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +26,7 @@ from vla_runtime.commands.command_line import (
     run_command,
     user_message,
 )
+from vla_runtime.commands.workers import workers
 from vla_runtime.config import EpisodeSettings, build_runtime, choices, compose_config
 from vla_runtime.datasets import DatasetWriter, Feature, VideoCodec
 from vla_runtime.datasets.layout import INFO
@@ -46,7 +42,6 @@ from vla_runtime.recording.lerobot import StagingRecorder
 LARGEST_SEED = 2**31 - 1
 WORKPLACE = ".collecting"  # in the data set's folder: episodes that nobody has decided about yet
 AHEAD = 2  # [episodes] that each worker may be ahead of the data set
-THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 HELP = """\
 vla-collect: demonstrations of the scripted expert, in parallel processes, as a LeRobotDataset.
 
@@ -172,15 +167,13 @@ class Collection:
         """Collect. Whether the data set has as many episodes as were asked for."""
         self._reconcile()
         shutil.rmtree(self._workplace, ignore_errors=True)
-        with self._pool() as pool, self._progress() as (bar, task):
-            try:
-                return self._run(pool, bar, task)
-            except BrokenProcessPool as error:
-                raise VLARuntimeError(
-                    "a worker process died, perhaps for want of memory; the same command goes on, workers=1 needs least"
-                ) from error
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        given = (OmegaConf.to_container(self._config), self._workplace)
+        count = int(self._config.workers)
+        with (
+            workers(count, _start_worker, given, _forget_worker) as pool,
+            self._progress() as (bar, task),
+        ):
+            return self._run(pool, bar, task)
 
     def _run(self, pool: Executor, bar: Progress, task: Any) -> bool:
         pending: deque[Future[Staged]] = deque()
@@ -269,28 +262,6 @@ class Collection:
         )
         self._console.print(f"data set: {escape(str(self._folder))}", highlight=False, soft_wrap=True)
 
-    # -------------------------------------------------------------------------------------------------- workers
-
-    @contextmanager
-    def _pool(self) -> Iterator[Executor]:
-        """Workers with one thread each, which they are told before they are started; one alone works in this process."""
-        if self._config.workers == 1:
-            yield _InProcess(_Worker(self._config, self._workplace))
-            return
-        before = {name: os.environ.get(name) for name in THREADS}
-        os.environ.update(THREADS)
-        settings: Any = OmegaConf.to_container(self._config)
-        try:
-            yield ProcessPoolExecutor(
-                int(self._config.workers), get_context("spawn"), _start_worker, (settings, self._workplace)
-            )
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-
 
 # --------------------------------------------------------------------------------------------------- in a worker
 
@@ -298,25 +269,16 @@ _worker: "_Worker | None" = None
 
 
 def _start_worker(settings: dict[str, Any], workplace: Path) -> None:
-    """Build a runtime once. Ctrl-C is the parent's to handle, and a worker does not outlive its parent."""
+    """What builds a runtime once."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    atexit.register(_forget_worker)
     _worker = _Worker(OmegaConf.create(settings), workplace)
-
-
-def _leave_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _forget_worker() -> None:
     """Let go of Ruckig's objects before the interpreter ends: its bindings complain of what is left then."""
     global _worker
+    if _worker is not None:
+        _worker.close()
     _worker = None
     gc.collect()
 
@@ -371,24 +333,6 @@ class _Worker:
         attempt = Attempt(seed, "finished", success, result["steps"], stage)
         features = recorder.features if recorder.staged is not None else {}
         return Staged(attempt, recorder.staged, features)
-
-
-class _InProcess(Executor):
-    """Does the work at once, here."""
-
-    def __init__(self, worker: _Worker) -> None:
-        self._worker = worker
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(self._worker.attempt(*args))
-        except VLARuntimeError as error:
-            done.set_exception(error)
-        return done
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 Executor's
-        self._worker.close()
 
 
 def run() -> None:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from vla_runtime.commands import run_episode
-from vla_runtime.commands.train_embedded import FIRST_SCORED_SEED, FIRST_SEED, main
+from vla_runtime.commands.embedded_collecting import FIRST_SEED
+from vla_runtime.commands.embedded_scoring import FIRST_SCORED_SEED
+from vla_runtime.commands.train_embedded import main
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.policies.openvla import OpenVLAPolicy
 
