@@ -272,6 +272,8 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             "wrong_target": judge.wrong_target,
             "chance_level": self.problem.chance_level,
             "drops": judge.drops,
+            "target": self.goal.target,
+            "first_lifted": judge.first_lifted,
             "others_moved": judge.others_moved(self.state()),
             "simulated_s": round(self.time_s, 6),
             "state_hash": self._trace.state_hash,

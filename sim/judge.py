@@ -23,6 +23,7 @@ class Judge:
         stage: The furthest stage.
         wrong_target: Whether the thing was ever let go in a wrong place that could be mistaken for the right one.
         drops: How often the thing left the grip above the table, away from its place.
+        first_lifted: The first thing that was held above where it lay: whose name a policy heard.
     """
 
     goal: Goal
@@ -32,6 +33,7 @@ class Judge:
     stage: Stage = Stage.STARTED
     wrong_target: bool = False
     drops: int = 0
+    first_lifted: str | None = None
     _was_lifted: bool = False
 
     @property
@@ -46,10 +48,12 @@ class Judge:
         self.success_once = self.success_once or self.success
         self.stage = max(self.stage, self._stage(state, satisfied=satisfied))
         self.wrong_target = self.wrong_target or self.goal.missed(state)
+        if self.first_lifted is None and self._is_lifted(state, state.gripped):
+            self.first_lifted = state.gripped
 
     def _stage(self, state: SimulatorState, *, satisfied: bool) -> Stage:
         target = self.goal.target
-        lifted = state.gripped == target and self._height_gained(state) > LIFTED_M
+        lifted = state.gripped == target and self._is_lifted(state, target)
         if self._was_lifted and state.gripped != target and not self.goal.delivered(state):
             self.drops += 1
         self._was_lifted = lifted
@@ -61,9 +65,11 @@ class Judge:
             return Stage.GRASPED
         return Stage.REACHED if state.distance_to_tool(target) < REACH_M else Stage.STARTED
 
-    def _height_gained(self, state: SimulatorState) -> float:
-        target = self.goal.target
-        return state.bodies[target].position[2] - self.start.bodies[target].position[2]
+    def _is_lifted(self, state: SimulatorState, name: str | None) -> bool:
+        """Whether a body is higher than where it lay; what is no body of the scene, such as the robot, never is."""
+        if name is None or name not in state.bodies:
+            return False
+        return state.bodies[name].position[2] - self.start.bodies[name].position[2] > LIFTED_M
 
     def others_moved(self, state: SimulatorState) -> list[str]:
         """Names of other things that lie more than 5 cm from where they were at the start."""

@@ -11,7 +11,7 @@ from hydra.utils import get_class
 from vla_runtime.commands import finetune  # noqa: F401  its settings are the root of the recipes
 from vla_runtime.config import TRUSTED_PACKAGES, choices, compose_config, config_dir, groups
 
-ROOTS = {"recipe": "finetune"}  # groups of other commands than vla-run
+ROOTS = {"suite": "benchmark", "recipe": "finetune"}  # groups of other commands than vla-run
 FILES = sorted(config_dir().rglob("*.yaml"))
 
 

@@ -140,6 +140,19 @@ def test_placing_is_not_a_drop() -> None:
     assert judge.drops == 0
 
 
+def test_the_first_thing_lifted_is_told() -> None:
+    start = state(red_cube=(0.4, -0.1, 0.02), lemon=(0.5, 0.2, 0.02), blue_bowl=BOWL)
+    judge = Judge(Inside("red cube", "blue bowl"), start)
+    judge.watch(replace(start, gripped="lemon"), 0.1)
+    judge.watch(replace(start, gripped="panda"), 0.1)
+    assert judge.first_lifted is None
+    high: Vector = (0.5, 0.2, 0.08)
+    judge.watch(state(high, 0.5, "lemon", red_cube=(0.4, -0.1, 0.02), lemon=high, blue_bowl=BOWL), 0.1)
+    above: Vector = (0.4, -0.1, 0.1)
+    judge.watch(state(above, 0.5, "red cube", red_cube=above, lemon=high, blue_bowl=BOWL), 0.1)
+    assert judge.first_lifted == "lemon"
+
+
 def test_other_things_that_were_moved_are_listed() -> None:
     start = state(red_cube=(0.4, -0.1, 0.02), lemon=(0.5, 0.2, 0.02), blue_bowl=BOWL)
     judge = Judge(Inside("red cube", "blue bowl"), start)

@@ -48,22 +48,6 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text)
 
 
-def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Add a line of JSON to a file, on disk when this returns. A line that a kill cut off does not swallow it.
-
-    Raises OSError: The disk is full, or the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(content).encode() + b"\n"
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a table; equal tables give equal bytes."""
     with replacing(path) as partial:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vla_runtime.datasets.durable import append_line, write_text
+from vla_runtime.datasets.durable import write_text
 from vla_runtime.datasets.layout import NOTES
+from vla_runtime.lines import append_line
 
 Notes = dict[int, Mapping[str, Any]]
 

@@ -16,13 +16,20 @@ from vla_runtime.errors import ConfigurationError, EnvironmentNotReady
 from vla_runtime.specs import DELTA_AXES, DELTA_UNITS, ActionSpec
 from vla_runtime.types import Action, Observation, Proprioception, RobotState
 
+GREY = 128  # of 255
+
 
 @final
 class GymEnvironment:
     """Splits Gymnasium's `step` into act and observe."""
 
     def __init__(
-        self, env: "gymnasium.Env[Any, Any]", control_hz: float, step_limit: int | None = None
+        self,
+        env: "gymnasium.Env[Any, Any]",
+        control_hz: float,
+        step_limit: int | None = None,
+        *,
+        blank_images: bool = False,
     ) -> None:
         """Wrap an environment whose action is x, y, z [m], roll, pitch, yaw [rad] deltas and a gripper opening.
 
@@ -30,11 +37,12 @@ class GymEnvironment:
             env: The environment.
             control_hz: Actions per second of its own time [Hz].
             step_limit: Steps after which an episode ends; None: its own `step_limit`.
+            blank_images: Show grey pictures only: what a policy does that does not see.
         """
         space = env.action_space
         if not isinstance(space, gymnasium.spaces.Box) or space.shape != (len(DELTA_AXES),):
             raise ConfigurationError(f"action space {space}: expected a Box of {len(DELTA_AXES)} numbers")
-        self._env = env
+        self._env, self._blank_images = env, blank_images
         self.simulator: Any = env.unwrapped
         self.action_spec = ActionSpec(
             DELTA_AXES,
@@ -96,7 +104,10 @@ class GymEnvironment:
         raw = self._raw
         assert raw is not None
         felt = _proprioception(raw)
-        return Observation(raw["images"], felt, raw["instruction"], now_s, self._step, self._robot())
+        images = raw["images"]
+        if self._blank_images:
+            images = {name: np.full_like(image, GREY) for name, image in images.items()}
+        return Observation(images, felt, raw["instruction"], now_s, self._step, self._robot())
 
     def act(self, action: Action) -> None:
         """Execute one action: let one control period pass, or only command it when a clock paces the world."""

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-from vla_runtime.datasets.durable import append_line
 from vla_runtime.errors import ConfigurationError, RecordingFailed
+from vla_runtime.lines import append_line, first_difference, whole_lines
 
 LOG = "meta/vla_runtime/collection.jsonl"  # in the data set's folder; lerobot ignores it
 MAY_DIFFER = ("out", "episodes", "workers", "give_up_after", "view", "realtime_priority", "chosen")
@@ -79,11 +79,10 @@ class CollectionLog:
         self.attempts.append(attempt)
 
     def _read(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        lines = self._path.read_text().splitlines()
-        whole = [content for content in map(_parsed, lines) if content is not None]
+        whole = whole_lines(self._path)
         if not whole or "settings" not in whole[0]:
             raise ConfigurationError(f"{self._path}: not the log of a collection")
-        other = _difference(whole[0]["settings"], settings)
+        other = first_difference(whole[0]["settings"], settings)
         if other is not None:
             name, before, now = other
             raise ConfigurationError(
@@ -96,23 +95,3 @@ class CollectionLog:
             append_line(self._path, content)
         except OSError as error:
             raise RecordingFailed(f"{self._path}: {error.strerror}") from error
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    """A line's content; None for one that was cut off."""
-    try:
-        content = json.loads(line)
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _difference(before: Any, now: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """The first setting that is not what it was: name, before, now."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            found = _difference(before.get(key), now.get(key), f"{path}.{key}" if path else key)
-            if found is not None:
-                return found
-        return None
-    return None if before == now else (path, before, now)
