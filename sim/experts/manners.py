@@ -49,7 +49,9 @@ class Manner:
             press the thing down [m].
         release: The thing is where the fingers may open: [m] horizontal, [m] vertical, [rad].
         above_m: So far above the grasp height the hand stops [m].
-        rise_m: So far above it the hand is brought while the fingers close [m]: who rises presses nothing down.
+        rise_m: So far above it the hand is brought while the fingers close, and above the place while they open [m]: who
+            rises presses nothing down, and a picture shows sooner what is held than how wide two small fingers are open.
+        waits: Whether the hand stays high until the fingers are open wide enough.
     """
 
     act: Callable[[Aim, SimulatorState, ActionLimits], NDArray[np.float64]]
@@ -58,6 +60,7 @@ class Manner:
     release: tuple[float, float, float]
     above_m: float = 0.0
     rise_m: float = 0.0
+    waits: bool = True
 
 
 def brisk(aim: Aim, state: SimulatorState, limits: ActionLimits) -> NDArray[np.float64]:
@@ -93,7 +96,7 @@ def graded(aim: Aim, state: SimulatorState, limits: ActionLimits) -> NDArray[np.
 
 BRISK = Manner(brisk, (0.012, 0.012, 0.12), 0.003, (0.010, 0.010, 0.12))
 # Whether the tool still sinks cannot be seen; so it rises as the fingers close.
-GRADED = Manner(graded, (0.012, 0.012, 0.12), math.inf, (0.012, 0.012, 0.15), above_m=0.004, rise_m=0.016)
+GRADED = Manner(graded, (0.012, 0.012, 0.12), math.inf, (0.012, 0.012, 0.15), above_m=0.004, rise_m=0.030, waits=False)
 
 
 def heading_of(quaternion: tuple[float, float, float, float]) -> float:

@@ -133,7 +133,7 @@ def _approach(state: SimulatorState, name: str, lead_s: float, manner: Manner) -
     if in_place and not closed_on_nothing:
         here = state.target_position
         return Aim((x, y, grasp_z + manner.rise_m), yaw, CLOSED, stay=(x, y, here[2]) if any(drift) else here)
-    ready = _opened_for(state, body)
+    ready = _opened_for(state, body) or not manner.waits
     clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
     return Aim((x, y, grasp_z + manner.above_m + clearance), yaw, OPEN)
 
@@ -152,7 +152,7 @@ def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
     across, height, turn = manner.release
     x, y, z = (at + gap for at, gap in zip(tool, missing, strict=True))
     if off < across and yaw_off < turn and abs(missing[2]) < height:
-        return Aim((x, y, z), _tool_yaw_target(state), OPEN, stay=state.target_position)
+        return Aim((x, y, z + manner.rise_m), _tool_yaw_target(state), OPEN, stay=state.target_position)
     rise = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH))
     return Aim((x, y, z + rise), yaw, CLOSED)
 
