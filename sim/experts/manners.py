@@ -96,7 +96,9 @@ def graded(aim: Aim, state: SimulatorState, limits: ActionLimits) -> NDArray[np.
 
 BRISK = Manner(brisk, (0.012, 0.012, 0.12), 0.003, (0.010, 0.010, 0.12))
 # Whether the tool still sinks cannot be seen; so it rises as the fingers close.
-GRADED = Manner(graded, (0.012, 0.012, 0.12), math.inf, (0.012, 0.012, 0.15), above_m=0.004, rise_m=0.030, waits=False)
+GRADED = Manner(
+    graded, (0.012, 0.012, 0.12), math.inf, (0.012, 0.012, 0.15), above_m=0.004, rise_m=0.030, waits=False
+)
 
 
 def heading_of(quaternion: tuple[float, float, float, float]) -> float:

@@ -15,6 +15,7 @@ from vla_runtime import limits
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.interfaces import Policy
+from vla_runtime.pushes import next_push
 from vla_runtime.specs import ActionSpec
 from vla_runtime.types import Action, ActionChunk, NormalizedAction, Observation, Proposal
 
@@ -146,18 +147,10 @@ class Demonstrator:
         noise, felt = self._noise, observation.proprioception
         if noise is None or noise.share == 0.0:
             return action
-        self._push = self._next_push(noise)
+        size = np.array([noise.linear_m] * 3 + [noise.angular_rad])
+        self._push = next_push(self._push, self._rng, noise.share, noise.steps, size)
         if felt is not None and felt.end_effector_pose[2] <= noise.above_m:
             return action
         x, y, z, roll, pitch, yaw, gripper = action.values
         dx, dy, dz, turn = self._push.tolist()
         return Action((x + dx, y + dy, z + dz, roll, pitch, yaw + turn, gripper))
-
-    def _next_push(self, noise: Noise) -> np.ndarray:
-        """The same push again, the end of it, or a new one; `share` of all steps are pushed in the long run."""
-        draw, direction = self._rng.random(), self._rng.standard_normal(4)
-        if self._push.any():
-            return np.zeros(4) if draw < 1.0 / noise.steps else self._push
-        begins = noise.share / (noise.steps * (1.0 - noise.share))
-        size = np.array([noise.linear_m] * 3 + [noise.angular_rad])
-        return direction * size if draw < begins else self._push

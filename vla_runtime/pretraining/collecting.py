@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vla_runtime.errors import ConfigurationError
+from vla_runtime import limits
 from vla_runtime.interfaces import Policy
 from vla_runtime.pretraining.shards import ShardWriter
+from vla_runtime.pushes import next_push
 from vla_runtime.types import Observation
 
 STREAM = 7  # of random numbers of an episode's seed
@@ -87,13 +89,13 @@ class Driving:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        if not (
-            0.0 <= self.expert_share <= 1.0 and 0.0 <= self.push_share <= 0.95 and 0.0 <= self.switch <= 1.0
-        ):
-            raise ConfigurationError(
-                f"driving: expert_share {self.expert_share}, push_share {self.push_share}, "
-                f"switch {self.switch}, kept {self.kept}: expected shares"
-            )
+        limits.within("driving", 0.0, 1.0, expert_share=self.expert_share, switch=self.switch)
+        limits.within("driving", 0.01, 1.0, kept=self.kept)
+        limits.within("driving", 0.0, 0.95, push_share=self.push_share)
+        limits.within("driving", 0.0, 1.0, push_m=self.push_m, shake_m=self.shake_m)
+        limits.within("driving", 0.0, 3.15, push_rad=self.push_rad, shake_rad=self.shake_rad)
+        limits.within("driving", 1.0, 100.0, push_steps=self.push_steps)
+        limits.count("driving", 1, 10_000, segment_steps=self.segment_steps, longest=self.longest)
 
 
 def collect(
@@ -165,21 +167,16 @@ class _Pushes:
 
     def __init__(self, rng: np.random.Generator, driving: Driving) -> None:
         self._rng, self._driving = rng, driving
-        self._push = np.zeros(7)
+        self._push = np.zeros(4)  # x, y, z [m], yaw [rad] in each step
 
-    def next(self) -> Any:
-        """The push of this step, shape (7,)."""
+    def next(self) -> NDArray[np.float64]:
+        """What is added to the action of this step, shape (7,)."""
         driving = self._driving
-        draw, direction = self._rng.random(), self._rng.standard_normal(4)
-        if self._push.any():
-            if draw < 1.0 / driving.push_steps:
-                self._push = np.zeros(7)
-        elif draw < driving.push_share / (driving.push_steps * (1.0 - driving.push_share)):
-            size = np.array([driving.push_m] * 3 + [driving.push_rad])
-            x, y, z, yaw = (direction * size).tolist()
-            self._push = np.array([x, y, z, 0.0, 0.0, yaw, 0.0])
+        size = np.array([driving.push_m] * 3 + [driving.push_rad])
+        self._push = next_push(self._push, self._rng, driving.push_share, driving.push_steps, size)
         shake = self._rng.standard_normal(4) * ([driving.shake_m] * 3 + [driving.shake_rad])
-        return self._push + np.array([*shake[:3], 0.0, 0.0, shake[3], 0.0])
+        x, y, z, yaw = (self._push + shake).tolist()
+        return np.array([x, y, z, 0.0, 0.0, yaw, 0.0])
 
 
 def shard_path(folder: Path, number: int) -> Path:

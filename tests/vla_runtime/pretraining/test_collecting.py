@@ -128,6 +128,8 @@ def test_what_is_asked_for_changes() -> None:
     assert len(set(policy.asked)) == 2
 
 
-def test_shares_are_shares() -> None:
-    with pytest.raises(ConfigurationError, match=r"expert_share 1\.5"):
-        Driving(expert_share=1.5)
+@pytest.mark.parametrize("setting", [{"expert_share": 1.5}, {"kept": 0.0}, {"push_share": 1.0}])
+def test_shares_are_shares(setting: dict[str, float]) -> None:
+    ((name, value),) = setting.items()
+    with pytest.raises(ConfigurationError, match=rf"driving\.{name}={value}: expected from"):
+        Driving(**setting)
