@@ -49,7 +49,15 @@ def collect_round(
                 flush=True,
             )
     (shards / DONE).write_text(
-        json.dumps({"frames": made, "achieved": float(np.mean(wins)), "episodes": len(wins)}) + "\n"
+        json.dumps(
+            {
+                "frames": made,
+                "achieved": float(np.mean(wins)),
+                "episodes": len(wins),
+                "seconds": time.monotonic() - began_s,
+            }
+        )
+        + "\n"
     )
 
 

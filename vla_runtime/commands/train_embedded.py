@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from vla_runtime.commands.command_line import run_command
 from vla_runtime.commands.embedded_collecting import collect_round, round_name
+from vla_runtime.commands.embedded_report import report
 from vla_runtime.commands.embedded_scoring import score
 from vla_runtime.commands.embedded_training import train
 from vla_runtime.config import compose_config
@@ -76,6 +77,9 @@ def main(arguments: Sequence[str]) -> int:
         score(config, folder, round_name(round_))
     train(config, folder, "final", (done, done + config.last_steps, True))
     score(config, folder, "final")
+    if not report(config, folder, folder / "checkpoints" / "final"):
+        print("no training.png: matplotlib is not installed (pip install 'vla-runtime[plots]')")
+    print(f"checkpoint: {folder / 'checkpoints' / 'final'}")
     return 0
 
 

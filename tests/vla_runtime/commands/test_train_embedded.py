@@ -44,6 +44,19 @@ def test_every_round_leaves_a_checkpoint_and_a_score(trained: Path) -> None:
     assert steps == [1, 2, 3, 4, 5]
 
 
+def test_the_checkpoint_says_what_it_was_made_from(trained: Path) -> None:
+    told = json.loads((trained / "checkpoints" / "final" / "training.json").read_text())
+    shards = [np.load(path)["episodes"] for path in (trained / "frames").rglob("*.npz")]
+    assert told["frames"] == sum(map(len, shards)) >= 30 + 15
+    assert told["episodes"] == len({int(seed) for shard in shards for seed in shard})
+    assert told["steps"] == 5
+    assert told["first_seed_of_lessons"] == FIRST_SEED
+    assert [score["checkpoint"] for score in told["scores"]] == ["round_00", "round_01", "final"]
+    assert told["settings"]["tasks"] == {"place_in": 1.0}
+    assert "out" not in told["settings"]  # no paths of the machine that trained it
+    assert (trained / "training.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_what_is_learnt_from_is_never_scored_and_never_run(trained: Path) -> None:
     """Runs and benchmarks count from 0, scores from 2**29, lessons from 2**30."""
     seeds = [int(seed) for path in (trained / "frames").rglob("*.npz") for seed in np.load(path)["episodes"]]
@@ -52,9 +65,13 @@ def test_what_is_learnt_from_is_never_scored_and_never_run(trained: Path) -> Non
 
 
 def test_nothing_is_done_twice(trained: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()}
+    def times() -> dict[Path, int]:
+        files = [path for path in trained.rglob("*") if path.is_file() and path.suffix != ".png"]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = times()
     assert main([*SMALL, f"out={trained}"]) == 0
-    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == before
+    assert times() == before
 
 
 def test_the_checkpoint_is_small_and_runs(trained: Path) -> None:
