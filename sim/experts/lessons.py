@@ -5,6 +5,7 @@ frame has an answer for each instruction of its scene, at no cost. A model that 
 the words.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from sim.cameras import pixel_positions
 from sim.environment import TabletopEnv
 from sim.errors import UnknownName
-from sim.experts.manners import GRADED
-from sim.experts.tabletop import decide
+from sim.experts.manners import GRADED, heading_of
+from sim.experts.tabletop import decide, grasp_heading
 from sim.objects import COLOURS, KINDS, OWN_COLOUR, RECEPTACLES, tray
+from sim.state import BodyState
 from sim.tasks.problem import ManyProblems, Problem
 from sim.world import Vector
 
@@ -51,6 +53,8 @@ class Sighting:
         position: World frame [m].
         pixel: Where its centre is in the picture: right and down, as shares of width and height; outside of 0 to 1 it is
             out of sight.
+        turn: Cosine and sine of the heading at which fingers close on it, so often around as it looks the same in one turn; zeros
+            where any heading will do.
     """
 
     body: str
@@ -58,6 +62,7 @@ class Sighting:
     colour: str
     position: Vector
     pixel: tuple[float, float]
+    turn: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ class Lesson:
         sightings: One for each thing.
         tool: Position of the tool, world frame [m].
         tool_pixel: Where it is in the picture, as in Sighting.
+        tool_turn: Cosine and sine of twice its heading: a gripper looks the same after half a turn.
     """
 
     answers: tuple[Answer, ...]
     sightings: tuple[Sighting, ...]
     tool: Vector
     tool_pixel: tuple[float, float]
+    tool_turn: tuple[float, float]
 
 
 class Lessons:
@@ -115,7 +122,31 @@ class Lessons:
         points = np.array([state.tool_position, *(body.position for body in state.bodies.values())])
         pixels = pixel_positions(simulator.simulation.rig.cameras[self._camera], points).tolist()
         sightings = tuple(
-            Sighting(name, body.item.kind.name, body.item.colour, body.position, (pixel[0], pixel[1]))
+            Sighting(
+                name,
+                body.item.kind.name,
+                body.item.colour,
+                body.position,
+                (pixel[0], pixel[1]),
+                _turn_of(body),
+            )
             for (name, body), pixel in zip(state.bodies.items(), pixels[1:], strict=True)
         )
-        return Lesson(answers, sightings, state.tool_position, (pixels[0][0], pixels[0][1]))
+        return Lesson(
+            answers,
+            sightings,
+            state.tool_position,
+            (pixels[0][0], pixels[0][1]),
+            _around(heading_of(state.tool_quaternion), math.pi),
+        )
+
+
+def _turn_of(body: BodyState) -> tuple[float, float]:
+    grasp = body.item.kind.grasp
+    return _around(*grasp_heading(body, grasp)) if grasp and grasp.yaw_period else (0.0, 0.0)
+
+
+def _around(angle: float, period: float) -> tuple[float, float]:
+    """Cosine and sine of an angle [rad] as a share of a period [rad]."""
+    share = 2.0 * math.pi * angle / period
+    return (math.cos(share), math.sin(share))

@@ -191,11 +191,15 @@ def _grasp_yaw(state: SimulatorState, name: str, grasp: Grasp) -> float:
     body = state.bodies[name]
     if grasp.yaw_period == 0.0:
         return _open_past(state, name, body.position)
+    return _nearest_yaw(_tool_yaw_target(state), *grasp_heading(body, grasp))
+
+
+def grasp_heading(body: BodyState, grasp: Grasp) -> tuple[float, float]:
+    """A heading of the tool's x axis at which fingers close across a thing's short side, and the turn to the next [rad]."""
     axes = rotation_matrix(body.quaternion)
     lying = [axis for axis in range(3) if abs(axes[2, axis]) < LYING]
     long_axis = 0 if 0 in lying else lying[0]
-    period = grasp.yaw_period if long_axis == 0 else math.pi / 2
-    return _nearest_yaw(_tool_yaw_target(state), heading(tuple(axes[:, long_axis])), period)
+    return heading(tuple(axes[:, long_axis])), grasp.yaw_period if long_axis == 0 else math.pi / 2
 
 
 def _open_past(state: SimulatorState, name: str, place: Vector) -> float:

@@ -55,6 +55,26 @@ def test_things_are_where_the_picture_shows_them(env: TabletopEnv) -> None:
     assert np.abs(centre - thing.pixel).max() < 0.02
 
 
+def test_turns_are_those_that_the_fingers_need(env: TabletopEnv) -> None:
+    """Where the hand's heading fits, both turns agree; a thing's own comes as often around as it looks the same."""
+    for seed in range(4, 10):
+        env.reset(seed=seed)
+        lessons = Lessons(env)
+        for _ in range(12):
+            env.step(lessons.now().answers[0].action)
+        lesson = lessons.now()
+        target = next(seen for seen in lesson.sightings if seen.body == env.goal.target)
+        grasp = env.state().bodies[target.body].item.kind.grasp
+        assert grasp is not None
+        if grasp.yaw_period == 0.0:
+            assert target.turn == (0.0, 0.0)
+            continue
+        cosine, sine = lesson.tool_turn
+        if grasp.yaw_period < 3.0:  # a quarter turn: twice as often around as the hand
+            cosine, sine = cosine * cosine - sine * sine, 2.0 * cosine * sine
+        assert cosine * target.turn[0] + sine * target.turn[1] > 0.9
+
+
 def test_pixels_of_points() -> None:
     camera = Camera(eye=(1.0, 0.0, 1.0), target=(0.0, 0.0, 0.0))
     found = pixel_positions(camera, np.array([[0.0, 0.0, 0.0], [0.0, 0.2, 0.0], [2.0, 0.0, 2.0]]))

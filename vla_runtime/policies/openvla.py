@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -24,6 +25,7 @@ from vla_runtime.types import ActionChunk, ActionTokens, NormalizedAction, Obser
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 STATISTICS_FILE = "dataset_statistics.json"
 LEAST_RANGE = 1e-12  # [m], [rad] of an axis that moves at all
+IN_PACKAGE = "package:"  # before the name of a checkpoint that comes with the package
 HUB_FILES = ["*.json", "*.safetensors"]  # never pickle files, never code
 
 
@@ -54,7 +56,7 @@ class OpenVLAPolicy:
         """Load the checkpoint and test it.
 
         Args:
-            checkpoint: A folder, or a hub id such as "openvla/openvla-7b".
+            checkpoint: A folder, a hub id such as "openvla/openvla-7b", or one that comes with the package: "package:embedded".
             unnorm_key: Data set whose statistics turn its actions physical; may be left out when there is only one.
             device: For example "cpu", "cuda" or "mps".
             dtype: "float32", "bfloat16" or "float16".
@@ -167,6 +169,8 @@ def checkpoint_folder(checkpoint: str | None) -> Path:
         raise ConfigurationError(
             "policy.checkpoint is not set: expected a folder or a hub id such as openvla/openvla-7b"
         )
+    if checkpoint.startswith(IN_PACKAGE):
+        return _packaged(checkpoint)
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
         return folder
@@ -183,6 +187,16 @@ def checkpoint_folder(checkpoint: str | None) -> Path:
         raise InvalidCheckpoint(
             f"policy.checkpoint={checkpoint}: no such folder, and not to be had from the hub ({reason})"
         ) from error
+
+
+def _packaged(checkpoint: str) -> Path:
+    """The folder of a checkpoint that comes with the package. Raises InvalidCheckpoint."""
+    every = Path(str(files("vla_runtime") / "checkpoints"))
+    folder = every / checkpoint.removeprefix(IN_PACKAGE)
+    if not (folder / "config.json").is_file():
+        known = ", ".join(sorted(path.parent.name for path in every.glob("*/config.json"))) or "none"
+        raise InvalidCheckpoint(f"policy.checkpoint={checkpoint}: not in the package; known: {known}")
+    return folder
 
 
 def _statistics(folder: Path, entry: Mapping[str, Any], key: str | None) -> tuple[str, ActionStatistics]:

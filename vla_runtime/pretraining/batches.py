@@ -108,8 +108,8 @@ class BatchMaker:
             np.put_along_axis(branches, (starts + 1 + axis)[..., None], actions[..., axis : axis + 1], axis=2)
         pixels = c["pixels"][rows]  # [B, T, 2]
         there = np.arange(pixels.shape[1]) < c["thing_count"][rows][:, None]
-        kinds, colours, offsets, positions = self._in_patches(
-            pixels, c["names"][rows], c["positions"][rows], there
+        kinds, colours, offsets, positions, turns = self._in_patches(
+            pixels, c["names"][rows], c["positions"][rows], c["turns"][rows], there
         )
         targets, places = c["targets"][rows][line, chosen], c["destinations"][rows][line, chosen]
         relative, known = self._relative(rows, targets, places)
@@ -124,8 +124,10 @@ class BatchMaker:
             torch.from_numpy(colours),
             torch.from_numpy(offsets),
             torch.from_numpy(positions),
+            torch.from_numpy(turns),
             torch.from_numpy(c["tool"][rows]),
             torch.from_numpy(self._patch_of(c["tool_pixel"][rows])),
+            torch.from_numpy(c["tool_turn"][rows]),
             torch.from_numpy(np.where(targets >= 0, patch[line, targets], NOWHERE)),
             torch.from_numpy(np.where(places >= 0, patch[line, places], NOWHERE)),
             torch.from_numpy(relative),
@@ -162,9 +164,12 @@ class BatchMaker:
         pixels: NDArray[np.float32],
         names: NDArray[np.int32],
         positions: NDArray[np.float32],
+        turns: NDArray[np.float32],
         there: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Kind, colour [B, N], offset [B, N, 2] and position [B, N, 3] of the nearest thing to each patch.
+    ) -> tuple[
+        NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]
+    ]:
+        """Kind, colour [B, N], offset [B, N, 2], position [B, N, 3] and turn [B, N, 2] of the nearest thing to each patch.
 
         Class 0 and zeros where it is too far.
         """
@@ -178,11 +183,14 @@ class BatchMaker:
         near = np.take_along_axis(far, nearest[..., None], axis=-1)[..., 0] < AROUND
         number = np.where(near, np.take_along_axis(names, nearest, axis=1) + 1, 0)
         offset = np.take_along_axis(away, nearest[..., None, None], axis=2)[:, :, 0]
+        nowhere = ~near[..., None]
+        place, turn = (np.take_along_axis(rows, nearest[..., None], axis=1) for rows in (positions, turns))
         return (
             self._kinds[number],
             self._colours[number],
-            np.where(near[..., None], offset, 0.0).astype(np.float32),
-            np.where(near[..., None], np.take_along_axis(positions, nearest[..., None], axis=1), 0.0),
+            np.where(nowhere, 0.0, offset).astype(np.float32),
+            np.where(nowhere, 0.0, place),
+            np.where(nowhere, 0.0, turn),
         )
 
     def _relative(

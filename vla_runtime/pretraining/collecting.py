@@ -18,6 +18,7 @@ from vla_runtime.pretraining.shards import ShardWriter
 from vla_runtime.pushes import next_push
 from vla_runtime.types import Observation
 
+TURNLESS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0])  # an action without its yaw
 STREAM = 7  # of random numbers of an episode's seed
 
 
@@ -69,6 +70,9 @@ class Driving:
         shake_m: Standard deviation of what is added along each axis in every step of the expert's [m]. Without it the expert is
             exactly where it wants to be, and answers with exact zeros.
         shake_rad: The same of yaw [rad].
+        neglect: Share of the time in which the expert, where it drives, does not turn the hand: otherwise a thing would never be
+            seen close by from a heading that does not fit.
+        neglect_steps: For so long on average it is as it is [steps].
         switch: Probability that what is asked for changes, in each step.
         kept: Share of the expert's frames that are kept: neighbours are much alike, and what is not kept is not drawn. Of a
             policy's all are.
@@ -83,6 +87,8 @@ class Driving:
     push_steps: float = 3.0
     shake_m: float = 0.006
     shake_rad: float = 0.03
+    neglect: float = 0.3
+    neglect_steps: float = 10.0
     switch: float = 0.02
     kept: float = 0.5
     longest: int = 60
@@ -90,11 +96,12 @@ class Driving:
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
         limits.within("driving", 0.0, 1.0, expert_share=self.expert_share, switch=self.switch)
+        limits.within("driving", 0.0, 1.0, neglect=self.neglect)
         limits.within("driving", 0.01, 1.0, kept=self.kept)
         limits.within("driving", 0.0, 0.95, push_share=self.push_share)
         limits.within("driving", 0.0, 1.0, push_m=self.push_m, shake_m=self.shake_m)
         limits.within("driving", 0.0, 3.15, push_rad=self.push_rad, shake_rad=self.shake_rad)
-        limits.within("driving", 1.0, 100.0, push_steps=self.push_steps)
+        limits.within("driving", 1.0, 100.0, push_steps=self.push_steps, neglect_steps=self.neglect_steps)
         limits.count("driving", 1, 10_000, segment_steps=self.segment_steps, longest=self.longest)
 
 
@@ -127,7 +134,7 @@ def collect(
     if policy is not None:
         policy.reset(seed)
     pushes = _Pushes(rng, driving)
-    asked, left, expert_drives = 0, 0, True
+    asked, left, expert_drives, neglects = 0, 0, True, False
     for step in range(driving.longest):
         lesson = lessons.now()
         raw = simulator.observe() if policy is not None or rng.random() < driving.kept else None
@@ -135,6 +142,8 @@ def collect(
             writer.add(raw["images"][camera], lesson, seed)
         if rng.random() < driving.switch:
             asked = int(rng.integers(len(lesson.answers)))
+        if step == 0 or rng.random() < 1.0 / driving.neglect_steps:
+            neglects = bool(rng.random() < driving.neglect)
         if left == 0:
             expert_drives, left = (
                 policy is None or bool(rng.random() < driving.expert_share),
@@ -144,7 +153,7 @@ def collect(
         answer = lesson.answers[asked]
         push = pushes.next()
         if expert_drives or policy is None or raw is None:
-            action = answer.action + (push if policy is None else 0.0)
+            action = answer.action * (TURNLESS if neglects else 1.0) + (push if policy is None else 0.0)
         else:
             action = _acted(policy, raw, answer.instruction, step, fallback=answer.action)
         low, high = simulator.action_space.low, simulator.action_space.high

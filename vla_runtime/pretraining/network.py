@@ -34,8 +34,10 @@ class PackedBatch:
         patch_kinds, patch_colours: [B, N] class in each patch; 0: nothing there.
         patch_offsets: [B, N, 2] from a patch's middle to the thing's centre, in patches.
         patch_positions: [B, N, 3] of that thing, world frame [m].
+        patch_turns: [B, N, 2] cosine and sine of its heading, so often around as it looks the same; zeros: none matters.
         tool_position: [B, 3] world frame [m].
         tool_patch: [B] patch with the tool, NOWHERE out of sight.
+        tool_turn: [B, 2] cosine and sine of twice its heading.
         target_patch, destination_patch: [B, K] patches with the named things, or NOWHERE.
         relative: [B, K, 6] from the tool to the thing and to its destination [m].
         relative_known: [B, K, 6] whether there is such a number.
@@ -50,8 +52,10 @@ class PackedBatch:
     patch_colours: Tensor
     patch_offsets: Tensor
     patch_positions: Tensor
+    patch_turns: Tensor
     tool_position: Tensor
     tool_patch: Tensor
+    tool_turn: Tensor
     target_patch: Tensor
     destination_patch: Tensor
     relative: Tensor
@@ -91,6 +95,7 @@ class ReadOuts(nn.Module):
         self.offset = nn.Linear(vision_width, 2)
         self.tool = nn.Linear(vision_width, 1)
         self.place = nn.Linear(vision_width, 6)
+        self.turn = nn.Linear(vision_width, 4)
         self.queries = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
         self.keys = nn.ModuleList(nn.Linear(text_width, 2 * text_width) for _ in range(pointer_layers))
         self.relative = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 6))
@@ -253,14 +258,28 @@ class TrainedNetwork(nn.Module):
             * there
         )
         seen = (batch.tool_patch != NOWHERE).float()
-        of_tool = of_tool.gather(1, batch.tool_patch.clamp(min=0)[:, None, None].expand(-1, -1, 3))[:, 0]
+        at = batch.tool_patch.clamp(min=0)[:, None, None]
+        of_tool = of_tool.gather(1, at.expand(-1, -1, 3))[:, 0]
         reach = functional.smooth_l1_loss(of_tool, batch.tool_position * 10.0, reduction="none", beta=0.1)
+        turned, tool_turned = heads.turn(features).chunk(2, dim=-1)
+        headed = batch.patch_turns.abs().sum(-1, keepdim=True) > 0.0
+        turns = functional.smooth_l1_loss(turned, batch.patch_turns, reduction="none", beta=0.1) * headed
+        tool_turned = tool_turned.gather(1, at.expand(-1, -1, 2))[:, 0]
+        own = functional.smooth_l1_loss(tool_turned, batch.tool_turn, reduction="none", beta=0.1)
         places = far.sum() / (3.0 * there.sum()).clamp(min=1.0) + (
             reach.mean(-1) * seen
         ).sum() / seen.sum().clamp(min=1.0)
+        headings = turns.sum() / (2.0 * headed.sum()).clamp(min=1.0) + (
+            own.mean(-1) * seen
+        ).sum() / seen.sum().clamp(min=1.0)
         # Most patches hold nothing: a mean over all of them is small, so it counts more.
         offsets = off.sum() / (2.0 * there.sum()).clamp(min=1.0)
-        return {"places": places.detach(), "patches": 3.0 * (kinds + colours) + 0.3 * tool + offsets + places}
+        what, where = 3.0 * (kinds + colours), 0.3 * tool + offsets + places
+        return {
+            "places": places.detach(),
+            "headings": headings.detach(),
+            "patches": what + where + headings,
+        }
 
 
 def _layer(

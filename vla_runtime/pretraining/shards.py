@@ -32,8 +32,10 @@ FIELDS = (
     "names",
     "pixels",
     "positions",
+    "turns",
     "tool",
     "tool_pixel",
+    "tool_turn",
     "episodes",
 )
 
@@ -58,7 +60,7 @@ class ShardWriter:
 
         Args:
             image: Shape (height, width, 3), RGB; brought to the model's size as the original's processor does it.
-            lesson: With `answers`, `sightings`, `tool`, `tool_pixel`; see sim.experts.lessons.Lesson.
+            lesson: With `answers`, `sightings`, `tool`, `tool_pixel`, `tool_turn`; see sim.experts.lessons.Lesson.
             episode: Seed of the episode.
         """
         rows = self._columns
@@ -81,8 +83,10 @@ class ShardWriter:
         rows["positions"].append(
             _padded(np.array([thing.position for thing in things], np.float32), MOST_THINGS)
         )
+        rows["turns"].append(_padded(np.array([thing.turn for thing in things], np.float32), MOST_THINGS))
         rows["tool"].append(np.array(lesson.tool, np.float32))
         rows["tool_pixel"].append(np.array(lesson.tool_pixel, np.float32))
+        rows["tool_turn"].append(np.array(lesson.tool_turn, np.float32))
         rows["episodes"].append(episode)
 
     def write(self, path: Path) -> None:
@@ -136,6 +140,11 @@ class Frames:
                     shard = {name: file[name] for name in file.files}
             except (OSError, ValueError, KeyError, BadZipFile) as error:
                 raise InvalidDataset(f"{path}: not a whole shard of frames ({error})") from error
+            missing = [name for name in FIELDS if name not in shard]
+            if missing:
+                raise InvalidDataset(
+                    f"{path}: without {', '.join(missing)}; expected a shard of this version"
+                )
             for column, table in (("sentences", sentences), ("names", names)):
                 texts = shard["sentence_table" if column == "sentences" else "name_table"].tolist()
                 numbers = np.array([table.setdefault(text, len(table)) for text in texts] or [NOTHING])

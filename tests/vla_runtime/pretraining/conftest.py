@@ -37,6 +37,7 @@ class Sighting:
     colour: str
     position: tuple[float, float, float]
     pixel: tuple[float, float]
+    turn: tuple[float, float] = (0.6, 0.8)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Lesson:
     sightings: tuple[Sighting, ...]
     tool: tuple[float, float, float] = (0.3, 0.0, 0.2)
     tool_pixel: tuple[float, float] = (0.55, 0.55)
+    tool_turn: tuple[float, float] = (0.0, 1.0)
 
 
 def lesson(step: int) -> Lesson:

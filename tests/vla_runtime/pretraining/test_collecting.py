@@ -79,7 +79,7 @@ def test_every_frame_is_kept_with_its_answers(tmp_path: Path) -> None:
         Schoolbook,
         writer,
         3,
-        Driving(push_share=0.0, shake_m=0.0, shake_rad=0.0, switch=0.0, kept=1.0),
+        Driving(push_share=0.0, shake_m=0.0, shake_rad=0.0, neglect=0.0, switch=0.0, kept=1.0),
     )
     writer.write(tmp_path / "shard.npz")
     frames = Frames.load([tmp_path / "shard.npz"])
@@ -116,6 +116,16 @@ def test_a_policy_drives_in_turns() -> None:
     assert policy.asked == []
 
 
+def test_now_and_then_the_hand_is_not_turned() -> None:
+    world = Line()
+    still: dict[str, Any] = {"push_share": 0.0, "shake_m": 0.0, "shake_rad": 0.0, "switch": 0.0}
+    collect(world, Schoolbook, ShardWriter(SIZE.image), 0, Driving(**still, neglect=1.0))
+    assert all(action[5] == 0.0 for action in world.actions)
+    assert np.allclose(world.actions[4][:3], np.clip(lesson(4).answers[0].action, -BOUND, BOUND)[:3])
+    collect(world, Schoolbook, ShardWriter(SIZE.image), 0, Driving(**still, neglect=0.0))
+    assert all(action[5] == BOUND for action in world.actions)
+
+
 def test_a_robot_that_stopped_itself_has_nothing_more_to_teach() -> None:
     world, writer = Line(stopped=True), ShardWriter(SIZE.image)
     assert not collect(world, Schoolbook, writer, 0, Driving(kept=1.0))
@@ -129,7 +139,7 @@ def test_what_is_asked_for_changes() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"expert_share": 1.5}, {"kept": 0.0}, {"push_share": 1.0}])
-def test_shares_are_shares(setting: dict[str, float]) -> None:
+def test_shares_are_shares(setting: dict[str, Any]) -> None:
     ((name, value),) = setting.items()
     with pytest.raises(ConfigurationError, match=rf"driving\.{name}={value}: expected from"):
         Driving(**setting)
