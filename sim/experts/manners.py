@@ -30,12 +30,14 @@ class Aim:
 
     Attributes:
         stay: Where the tool may as well stay while the gripper acts [m]; None: it has to go on.
+        plunge: Whether it shall be at that height in one action.
     """
 
     position: Vector
     yaw: float
     gripper: float
     stay: Vector | None = None
+    plunge: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Manner:
         rise_m: So far above it the hand is brought while the fingers close, and above the place while they open [m]: who
             rises presses nothing down, and a picture shows sooner what is held than how wide two small fingers are open.
         waits: Whether the hand stays high until the fingers are open wide enough.
+        hover_m: Height above where the fingers act, at which the hand waits until it is centred, to go down in one action from
+            there; 0: it sinks while it is being centred.
     """
 
     act: Callable[[Aim, SimulatorState, ActionLimits], NDArray[np.float64]]
@@ -61,6 +65,7 @@ class Manner:
     above_m: float = 0.0
     rise_m: float = 0.0
     waits: bool = True
+    hover_m: float = 0.0
 
 
 def brisk(aim: Aim, state: SimulatorState, limits: ActionLimits) -> NDArray[np.float64]:
@@ -91,13 +96,23 @@ def graded(aim: Aim, state: SimulatorState, limits: ActionLimits) -> NDArray[np.
     share = limits.step_m * math.tanh(GRADED_GAIN * far / limits.step_m) / max(far, 1e-9)
     off = wrapped(aim.yaw - heading_of(state.tool_quaternion))
     turn = limits.turn_rad * math.tanh(GRADED_GAIN * off / limits.turn_rad)
-    return np.array([*(way * share), 0.0, 0.0, turn, aim.gripper])
+    step = way * share
+    if aim.plunge:
+        step[2] = _clamped(z, limits.step_m)
+    return np.array([*step, 0.0, 0.0, turn, aim.gripper])
 
 
 BRISK = Manner(brisk, (0.012, 0.012, 0.12), 0.003, (0.010, 0.010, 0.12))
 # Whether the tool still sinks cannot be seen; so it rises as the fingers close.
 GRADED = Manner(
-    graded, (0.012, 0.012, 0.12), math.inf, (0.012, 0.012, 0.15), above_m=0.004, rise_m=0.030, waits=False
+    graded,
+    (0.012, 0.012, 0.12),
+    math.inf,
+    (0.012, 0.012, 0.15),
+    above_m=0.004,
+    rise_m=0.030,
+    waits=False,
+    hover_m=0.045,
 )
 
 

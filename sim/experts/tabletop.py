@@ -41,6 +41,7 @@ OPEN_REACH = 0.066  # [m] from the tool point to the outside of an open finger
 # Of the tool from its home heading: half a turn, so that every grasp has a heading in it, and on the side on which joint 7
 # has room. At home it stands off its middle; at -90 degrees it would be beyond its limit over the left half of the table.
 YAW_RANGE = (math.radians(-60), math.radians(120))
+PLUNGE_FROM = 0.007  # [m] above the hovering height, from where one action leads down
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
 LYING = 0.7  # an axis whose |z| component is below this counts as horizontal
@@ -135,7 +136,8 @@ def _approach(state: SimulatorState, name: str, lead_s: float, manner: Manner) -
         return Aim((x, y, grasp_z + manner.rise_m), yaw, CLOSED, stay=(x, y, here[2]) if any(drift) else here)
     ready = _opened_for(state, body) or not manner.waits
     clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
-    return Aim((x, y, grasp_z + manner.above_m + clearance), yaw, OPEN)
+    centred = off < across and yaw_off < turn
+    return _above(state, (x, y, grasp_z + manner.above_m), clearance, yaw, OPEN, manner, centred=centred)
 
 
 def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
@@ -151,10 +153,28 @@ def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
     yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
     across, height, turn = manner.release
     x, y, z = (at + gap for at, gap in zip(tool, missing, strict=True))
-    if off < across and yaw_off < turn and abs(missing[2]) < height:
+    centred = off < across and yaw_off < turn
+    if centred and abs(missing[2]) < height:
         return Aim((x, y, z + manner.rise_m), _tool_yaw_target(state), OPEN, stay=state.target_position)
     rise = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH))
-    return Aim((x, y, z + rise), yaw, CLOSED)
+    return _above(state, (x, y, z), rise, yaw, CLOSED, manner, centred=centred)
+
+
+def _above(
+    state: SimulatorState,
+    place: Vector,
+    clearance: float,
+    yaw: float,
+    gripper: float,
+    manner: Manner,
+    *,
+    centred: bool,
+) -> Aim:
+    """Over a place by a clearance; in the manner that hovers: over it at least so high, and down at once when centred."""
+    x, y, z = place
+    if manner.hover_m and centred and state.tool_position[2] - z < manner.hover_m + PLUNGE_FROM:
+        return Aim(place, yaw, gripper, plunge=True)
+    return Aim((x, y, z + max(clearance, manner.hover_m)), yaw, gripper)
 
 
 def _retreat(state: SimulatorState, goal: Goal, limits: ActionLimits) -> Aim:
