@@ -30,14 +30,14 @@ class Aim:
 
     Attributes:
         stay: Where the tool may as well stay while the gripper acts [m]; None: it has to go on.
-        plunge: Whether it shall be at that height in one action.
+        at_once: Whether it shall be at that height in one action.
     """
 
     position: Vector
     yaw: float
     gripper: float
     stay: Vector | None = None
-    plunge: bool = False
+    at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ class Manner:
             press the thing down [m].
         release: The thing is where the fingers may open: [m] horizontal, [m] vertical, [rad].
         above_m: So far above the grasp height the hand stops [m].
-        rise_m: So far above it the hand is brought while the fingers close, and above the place while they open [m]: who
-            rises presses nothing down, and a picture shows sooner what is held than how wide two small fingers are open.
+        early_m: So much higher than that the fingers may close or open as well [m].
+        rise_m: The hand rises by so much in each action while the fingers close, while they open, and as long as what they hold
+            is less than `low_m` above the table [m]: who rises presses nothing down.
+        low_m: See there [m]; 0: it is carried at once.
         waits: Whether the hand stays high until the fingers are open wide enough.
         hover_m: Height above where the fingers act, at which the hand waits until it is centred, to go down in one action from
             there; 0: it sinks while it is being centred.
@@ -63,7 +65,9 @@ class Manner:
     settled_m: float
     release: tuple[float, float, float]
     above_m: float = 0.0
+    early_m: float = 0.0
     rise_m: float = 0.0
+    low_m: float = 0.0
     waits: bool = True
     hover_m: float = 0.0
 
@@ -97,7 +101,7 @@ def graded(aim: Aim, state: SimulatorState, limits: ActionLimits) -> NDArray[np.
     off = wrapped(aim.yaw - heading_of(state.tool_quaternion))
     turn = limits.turn_rad * math.tanh(GRADED_GAIN * off / limits.turn_rad)
     step = way * share
-    if aim.plunge:
+    if aim.at_once:
         step[2] = _clamped(z, limits.step_m)
     return np.array([*step, 0.0, 0.0, turn, aim.gripper])
 
@@ -110,7 +114,9 @@ GRADED = Manner(
     math.inf,
     (0.012, 0.012, 0.15),
     above_m=0.004,
-    rise_m=0.030,
+    early_m=0.016,
+    rise_m=0.018,
+    low_m=0.024,
     waits=False,
     hover_m=0.045,
 )

@@ -41,6 +41,7 @@ OPEN_REACH = 0.066  # [m] from the tool point to the outside of an open finger
 # Of the tool from its home heading: half a turn, so that every grasp has a heading in it, and on the side on which joint 7
 # has room. At home it stands off its middle; at -90 degrees it would be beyond its limit over the left half of the table.
 YAW_RANGE = (math.radians(-60), math.radians(120))
+CARRIED_AWAY = 0.05  # [m] from its place, in the table's plane: what is low there has just been grasped
 PLUNGE_FROM = 0.007  # [m] above the hovering height, from where one action leads down
 FINGER_CLEARANCE = 0.010  # [m] wider open than a thing is wide, before the fingers pass it
 YAW_REACH = 0.10  # [m/rad] a yaw that is off counts like this horizontal error
@@ -126,14 +127,15 @@ def _approach(state: SimulatorState, name: str, lead_s: float, manner: Manner) -
     yaw_off = abs(wrapped(yaw - _tool_yaw(state)))
     sinking = state.tool_position[2] - state.target_position[2] > manner.settled_m
     across, height, turn = manner.grasp
-    low_enough = abs(state.tool_position[2] - grasp_z) < height and not sinking
+    low_enough = -height < state.tool_position[2] - grasp_z < height + manner.early_m and not sinking
     in_place = off < across and yaw_off < turn and low_enough
     closed_on_nothing = state.gripper_opening * GRIPPER_WIDTH < 0.5 * grasp.width
     drift = state.drift(name)
     x, y = x + lead_s * drift[0], y + lead_s * drift[1]
     if in_place and not closed_on_nothing:
         here = state.target_position
-        return Aim((x, y, grasp_z + manner.rise_m), yaw, CLOSED, stay=(x, y, here[2]) if any(drift) else here)
+        there = (x, y, state.tool_position[2] + manner.rise_m)
+        return Aim(there, yaw, CLOSED, stay=(x, y, here[2]) if any(drift) else here, at_once=True)
     ready = _opened_for(state, body) or not manner.waits
     clearance = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH), 0.0 if ready else 1.0)
     centred = off < across and yaw_off < turn
@@ -144,6 +146,10 @@ def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
     """Bring the held thing to its place: as far as the thing has to go, the tool has to go."""
     placement = goal.placement(state)
     tool = state.tool_position
+    body = state.bodies[goal.target]
+    low = body.position[2] - body.half_height < manner.low_m
+    if low and (placement is None or _across(placement, body.position) > CARRIED_AWAY):
+        return Aim((*tool[:2], tool[2] + manner.rise_m), _tool_yaw(state), CLOSED, at_once=True)
     if placement is None:
         return Aim((*state.target_position[:2], HOLD_UP_HEIGHT), _tool_yaw_target(state), CLOSED)
     yaw = _open_past(state, goal.target, placement)
@@ -154,8 +160,9 @@ def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
     across, height, turn = manner.release
     x, y, z = (at + gap for at, gap in zip(tool, missing, strict=True))
     centred = off < across and yaw_off < turn
-    if centred and abs(missing[2]) < height:
-        return Aim((x, y, z + manner.rise_m), _tool_yaw_target(state), OPEN, stay=state.target_position)
+    if centred and -height - manner.early_m < missing[2] < height:
+        there = (x, y, tool[2] + manner.rise_m)
+        return Aim(there, _tool_yaw_target(state), OPEN, stay=state.target_position, at_once=True)
     rise = TRAVEL_CLEARANCE * max(_funnel(off), _funnel(yaw_off * YAW_REACH))
     return _above(state, (x, y, z), rise, yaw, CLOSED, manner, centred=centred)
 
@@ -173,7 +180,7 @@ def _above(
     """Over a place by a clearance; in the manner that hovers: over it at least so high, and down at once when centred."""
     x, y, z = place
     if manner.hover_m and centred and state.tool_position[2] - z < manner.hover_m + PLUNGE_FROM:
-        return Aim(place, yaw, gripper, plunge=True)
+        return Aim(place, yaw, gripper, at_once=True)
     return Aim((x, y, z + max(clearance, manner.hover_m)), yaw, gripper)
 
 
@@ -258,6 +265,11 @@ def _tool_yaw(state: SimulatorState) -> float:
 
 def _tool_yaw_target(state: SimulatorState) -> float:
     return heading_of(state.target_quaternion)
+
+
+def _across(first: Vector, second: Vector) -> float:
+    """Distance in the table's plane [m]."""
+    return math.hypot(first[0] - second[0], first[1] - second[1])
 
 
 def _funnel(off: float) -> float:
