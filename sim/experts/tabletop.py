@@ -147,7 +147,7 @@ def _carry(state: SimulatorState, goal: Goal, manner: Manner) -> Aim:
     placement = goal.placement(state)
     tool = state.tool_position
     body = state.bodies[goal.target]
-    low = body.position[2] - body.half_height < manner.low_m
+    low = manner.low_m > 0.0 and body.position[2] - body.half_height < manner.low_m
     if low and (placement is None or _across(placement, body.position) > CARRIED_AWAY):
         return Aim((*tool[:2], tool[2] + manner.rise_m), _tool_yaw(state), CLOSED, at_once=True)
     if placement is None:
