@@ -28,7 +28,7 @@ def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_runs_become_one_data_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    settings = ["recorder=lerobot", "environment=tabletop_wrist", *SMALL]
+    settings = ["policy=expert", "recorder=lerobot", "environment=tabletop_wrist", *SMALL]
     root = tmp_path / "all"
     assert run_command([*settings, "episodes=2", f"out={tmp_path / 'one'}"]) == 0
     assert run_command([*settings, "seed=5", f"out={tmp_path / 'two'}", f"recorder.lerobot.root={root}"]) == 0

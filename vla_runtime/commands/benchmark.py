@@ -47,12 +47,12 @@ HELP = """\
 vla-benchmark: how often a policy succeeds, on a suite of cases, with intervals.
 
   vla-benchmark suite=place_in policy=expert episodes=20
-  vla-benchmark suite=embedded policy=openvla policy.checkpoint=FOLDER out=results/mine
-  vla-benchmark suite=embedded cases=[place_in,words] workers=2
+  vla-benchmark policy=openvla policy.checkpoint=FOLDER out=results/mine
+  vla-benchmark cases=[place_in,words] workers=2
 
 Settings (key=value, in any order):
-  suite=place_in    {suite}
-  policy=expert     {policy}
+  suite=embedded    {suite}
+  policy=embedded   {policy}
   guards=simulation {guards}
   out=DIR           results go here; a folder with results of the same settings is gone on with
   seed=0            of the first episode of each case; the others follow

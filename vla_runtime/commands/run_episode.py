@@ -33,10 +33,10 @@ vla-run: run simulated episodes in the closed loop and record them.
 
   vla-run task=place_in seed=3
   vla-run policy=random task=stack episodes=20 out=results/random
-  vla-run task=pick task.objects=[lemon] environment.control_hz=10
+  vla-run policy=expert task=pick task.objects=[lemon] environment.control_hz=10
 
 Settings (key=value, in any order):
-  policy=expert     {policy}
+  policy=embedded   {policy}
   task=place_in     {task}
   environment=...   {environment}
   guards=simulation {guards}

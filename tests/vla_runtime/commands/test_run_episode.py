@@ -14,7 +14,7 @@ from vla_runtime.commands.run_episode import main
 
 ROOT = Path(__file__).parents[3]
 FILES = ["episode.mp4", "guards.jsonl", "result.json", "steps.jsonl", "timing.jsonl"]
-QUICK = ["environment.env.cameras.front.width=64", "environment.env.cameras.front.height=64"]
+QUICK = ["policy=expert", "environment.env.cameras.front.width=64", "environment.env.cameras.front.height=64"]
 
 
 def vla_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -39,6 +39,7 @@ def write_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
 
 def _write_shard(folder: Path, file: str, shard: dict[str, Tensor], places: dict[str, str]) -> None:
     save_file(shard, folder / file, metadata={"format": "pt"})
+    (folder / file).chmod(0o644)  # it is made for its owner only, and checkpoints travel in packages
     places.update(dict.fromkeys(shard, file))
 
 
