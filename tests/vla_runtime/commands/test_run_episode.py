@@ -67,7 +67,7 @@ def test_several_episodes_and_their_summary(tmp_path: Path) -> None:
         ),
         (
             "policy=openvle",
-            "unknown policy 'openvle' (did you mean 'openvla'?); known: constant, dagger, demonstrator, expert,",
+            "unknown policy 'openvle' (did you mean 'openvla'?); known: constant, dagger, demonstrator, embedded, expert,",
         ),
         ("task.objects=[pineapple]", "unknown object 'pineapple'; known: banana"),
         ("sede=3", "unknown key 'sede' (did you mean 'seed'?)"),
