@@ -1,8 +1,8 @@
 """From where the tool should go to one action, in the manner of who acts: briskly, or so that it can be learnt from pixels.
 
-The two differ in nothing but this. The brisk one is what runs and demonstrations show. The graded one answers for
-lessons: its actions depend on what a picture shows (where the tool is, not where it was told to be), and no value is
-more frequent than those beside it. A network that takes the most probable of 256 bins follows peaks: taught by the
+Where to go is decided once, in tabletop.py; manners say how, and how exactly. The brisk one is what runs and demonstrations
+show. The graded one answers for lessons: its actions depend on what a picture shows (where the tool is, not where it was
+told to be), and hardly any value is much more frequent than those beside it. A network that takes the most probable of 256 bins follows peaks: taught by the
 brisk one, it said "no motion" and "as far as allowed" and little between.
 """
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vla_runtime.commands.embedded_collecting import DONE, FIRST_SEED, FRAMES
 from vla_runtime.commands.embedded_scoring import FIRST_SCORED_SEED, SCORES
+from vla_runtime.commands.pictures import save_figure
 from vla_runtime.lines import whole_lines
 from vla_runtime.pretraining.session import METRICS
 from vla_runtime.recording.files import write_json
@@ -75,14 +76,7 @@ def _draw(steps: list[dict[str, Any]], scores: list[dict[str, Any]], file: Path)
     if scores:
         places[2].set(title="closed loop, with guards [%]", xlabel="round", ylim=(0, 100))
         places[2].legend()
-    figure.tight_layout()
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        figure.savefig(partial, dpi=100, format="png")
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-        plt.close(figure)
+    save_figure(figure, file)
     return True
 
 

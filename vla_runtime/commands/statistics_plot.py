@@ -7,6 +7,7 @@ import numpy as np
 
 from vla_runtime.actions.columns import action_column
 from vla_runtime.actions.dataset_statistics import DatasetStatistics
+from vla_runtime.commands.pictures import save_figure
 from vla_runtime.interfaces import FrameSource
 
 BARS = 80  # of each histogram
@@ -43,14 +44,7 @@ def plot_statistics(
     figure.suptitle(
         f"actions of {found.transitions} frames in {found.trajectories} episodes; lines: 1 % and 99 % quantile"
     )
-    figure.tight_layout()
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        figure.savefig(partial, dpi=100, format="png")
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-        plt.close(figure)
+    save_figure(figure, file)
     return True
 
 
