@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,17 @@ FIRST_SEED = 2**30  # of episodes that are learnt from; runs and benchmarks have
 SEEDS_PER_SHARD = 1000
 SHARDS_PER_ROUND = 10_000
 FRAMES, DONE = "frames", "done.json"
+SHARE = "share"  # of a look; its other keys are axes of the environment's variation
 
 
 def round_name(number: int) -> str:
     """Of a round's folder and checkpoint."""
     return f"round_{number:02d}"
+
+
+def axes_of(look: Mapping[Any, Any]) -> dict[str, str]:
+    """What varies in a look, and how much."""
+    return {str(axis): str(level) for axis, level in look.items() if axis != SHARE}
 
 
 def collect_round(
@@ -61,7 +69,7 @@ def collect_round(
     )
 
 
-_environments: dict[str, Any] = {}
+_environments: dict[tuple[str, str], Any] = {}  # by task and look
 _policies: dict[str, Any] = {}
 
 
@@ -78,10 +86,12 @@ def _collect_shard(
             return len(file["images"]), [True]
     config = compose_config("train_embedded", overrides)
     tasks = {name: share for name, share in config.tasks.items() if share > 0}
+    looks = {str(name): look for name, look in config.looks.items() if look[SHARE] > 0}
     if not _environments:
-        for name in tasks:
-            own = compose_config("train_embedded", [*overrides, f"task={name}"])
-            _environments[str(name)] = instantiate(own.environment, _convert_="object")
+        for task, (name, look) in product(tasks, looks.items()):
+            axes = [f"environment.env.variation.{axis}={level}" for axis, level in axes_of(look).items()]
+            own = compose_config("train_embedded", [*overrides, f"task={task}", *axes])
+            _environments[str(task), name] = instantiate(own.environment, _convert_="object")
     policy = None
     if driver is not None:
         policy = _policies.get(driver)
@@ -99,10 +109,12 @@ def _collect_shard(
     first = FIRST_SEED + (round_ * SHARDS_PER_ROUND + number) * SEEDS_PER_SHARD
     rng = np.random.default_rng(first)
     shares = np.array(list(tasks.values())) / sum(tasks.values())
+    look_shares = np.array([look[SHARE] for look in looks.values()])
+    look_shares /= look_shares.sum()
     won: list[bool] = []
     while len(writer) < config.shard_frames:
         task = str(rng.choice(list(tasks), p=shares))
-        simulator = _environments[task].simulator
+        simulator = _environments[task, str(rng.choice(list(looks), p=look_shares))].simulator
         won.append(collect(simulator, make_lessons, writer, first + len(won), driving, policy))
     writer.write(path)
     return len(writer), won

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from vla_runtime.commands.command_line import run_command
-from vla_runtime.commands.embedded_collecting import collect_round, round_name
+from vla_runtime.commands.embedded_collecting import SHARE, axes_of, collect_round, round_name
 from vla_runtime.commands.embedded_report import report
 from vla_runtime.commands.embedded_scoring import score
 from vla_runtime.commands.embedded_training import train
@@ -25,6 +26,7 @@ class TrainEmbeddedSettings:
     seed: int = 0
     workers: int = 2
     tasks: dict[str, float] = field(default_factory=dict)
+    looks: dict[str, Any] = field(default_factory=dict)
     first_frames: int = 30_000
     round_frames: int = 10_000
     rounds: int = 6
@@ -62,8 +64,12 @@ def main(arguments: Sequence[str]) -> int:
     if "--config" in arguments:
         print(OmegaConf.to_yaml(config), end="")
         return 0
-    if not config.tasks or min(config.tasks.values()) < 0 or sum(config.tasks.values()) <= 0:
+    if not _are_shares(list(config.tasks.values())):
         raise ConfigurationError("tasks: expected shares by task, for example tasks.pick=0.5")
+    if not _are_shares([look.get(SHARE) for look in config.looks.values()]):
+        raise ConfigurationError("looks: expected a share of each, for example looks.usual.share=0.3")
+    for look in config.looks.values():
+        instantiate(config.environment.env.variation, **axes_of(look))  # refuses unknown levels
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     overrides = [argument for argument in arguments if argument != "--config"]
@@ -81,6 +87,11 @@ def main(arguments: Sequence[str]) -> int:
         print("no training.png: matplotlib is not installed (pip install 'vla-runtime[plots]')")
     print(f"checkpoint: {folder / 'checkpoints' / 'final'}")
     return 0
+
+
+def _are_shares(values: list[Any]) -> bool:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return len(numbers) == len(values) and min(numbers, default=-1) >= 0 and sum(numbers) > 0
 
 
 def run() -> None:

@@ -2,16 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hydra.errors import InstantiationException
 
-from vla_runtime.commands import run_episode
+from vla_runtime.commands import embedded_collecting, run_episode
+from vla_runtime.commands.command_line import user_message
 from vla_runtime.commands.embedded_collecting import FIRST_SEED
 from vla_runtime.commands.embedded_scoring import FIRST_SCORED_SEED
 from vla_runtime.commands.train_embedded import main
 from vla_runtime.errors import ConfigurationError
 from vla_runtime.policies.openvla import OpenVLAPolicy
+from vla_runtime.pretraining import collecting
+from vla_runtime.pretraining.collecting import collect
 
 SMALL = [
     "workers=1",
@@ -84,6 +89,42 @@ def test_the_checkpoint_is_small_and_runs(trained: Path) -> None:
 def test_tasks_without_shares_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="tasks: expected shares by task"):
         main([f"out={tmp_path}", "tasks.place_in=0"])
+
+
+NO_OTHERS = ["looks.shades.share=0", "looks.paint.share=0"]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [["looks.usual.share=-1"], ["looks.usual.share=0", *NO_OTHERS], ["+looks.own.camera=easy"]],
+)
+def test_looks_without_shares_are_refused(tmp_path: Path, looks: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="looks: expected a share of each"):
+        main([f"out={tmp_path}", *looks])
+
+
+def test_an_unknown_level_of_a_look_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
+    with pytest.raises(InstantiationException) as refused:
+        main([f"out={tmp_path / 'new'}", "looks.paint.camera=bright"])
+    assert user_message(refused.value) == "variation camera 'bright': expected none, easy or hard"
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_episode_has_one_of_the_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one look alone its axes vary, and nothing else does."""
+    seen: list[dict[str, str]] = []
+
+    def note(simulator: Any, make_lessons: Any, writer: Any, seed: int, driving: Any, policy: Any) -> bool:
+        seen.append(dict(simulator.variation.levels()))
+        return collect(simulator, make_lessons, writer, seed, driving, policy)
+
+    monkeypatch.setattr(collecting, "collect", note)
+    monkeypatch.setattr(embedded_collecting, "_environments", {})
+    settings = [*SMALL, "looks.usual.share=0", "looks.shades.share=0"]
+    embedded_collecting._collect_shard(settings, str(tmp_path), 0, 0, None)
+    paint = {"camera": "easy", "light": "easy", "textures": "easy", "robot": "hard"}
+    assert seen
+    assert all(levels == paint for levels in seen)
 
 
 def test_guards_know_its_tokens(trained: Path, tmp_path: Path) -> None:
