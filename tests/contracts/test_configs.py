@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hydra.utils import get_class
 
-from vla_runtime.commands import finetune  # noqa: F401  its settings are the root of the recipes
+from vla_runtime.commands import benchmark, finetune  # noqa: F401  their settings are roots of groups
 from vla_runtime.config import TRUSTED_PACKAGES, choices, compose_config, config_dir, groups
 
 ROOTS = {"suite": "benchmark", "recipe": "finetune"}  # groups of other commands than vla-run

@@ -93,4 +93,4 @@ def _fft() -> Any:
     try:
         return import_module("scipy.fft")
     except ImportError as error:
-        raise ConfigurationError("FAST needs scipy: pip install 'vla-runtime[tokenizers]'") from error
+        raise ConfigurationError("FAST needs scipy: pip install scipy") from error
