@@ -1,4 +1,4 @@
-# make episode: run one simulated episode.   make test: check everything.
+# make episode: run one simulated episode.   make benchmark: a success rate and its report.   make test: check everything.
 # Whichever comes first makes the environment; it is made again only when pyproject.toml or constraints.txt change.
 # ARGS passes arguments, PYTHON picks the interpreter, VENV the environment's folder.
 PYTHON ?= python3.11
@@ -6,9 +6,12 @@ VENV   ?= .venv
 ARGS   ?=
 bin    := $(VENV)/bin
 
-.PHONY: episode test lint clean
+.PHONY: episode benchmark test lint clean
 episode: $(VENV)/.installed
 	$(bin)/python scripts/run_episode.py $(ARGS)
+
+benchmark: $(VENV)/.installed
+	$(bin)/python scripts/benchmark.py suite=quick $(ARGS)
 
 test: lint
 	$(bin)/python -m pytest -q -n 2 $(ARGS)

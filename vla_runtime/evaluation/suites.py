@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vla_runtime.errors import ConfigurationError
-from vla_runtime.evaluation.intervals import wilson_interval
+from vla_runtime.evaluation.intervals import anytime_interval, clopper_pearson_interval, wilson_interval
 
 Judged = Literal["success", "pairs"]
 JUDGED: tuple[Judged, ...] = ("success", "pairs")
@@ -51,7 +51,8 @@ class Score:
     Attributes:
         case: Its name.
         count, of: Successes, and of how many.
-        low, high: 95 % Wilson interval of the rate.
+        low, high: 95 % interval of the rate: Wilson's, and with sequential the anytime one.
+        exact_low, exact_high: The exact one by Clopper and Pearson; not true to its name after sequential stopping.
         crashed: Episodes that broke off: neither successes nor failures.
         expected: What was asked of it, in words; empty: nothing.
         met: Whether it was met; None: nothing was asked, or no episode finished.
@@ -62,6 +63,8 @@ class Score:
     of: int
     low: float
     high: float
+    exact_low: float
+    exact_high: float
     crashed: int
     expected: str
     met: bool | None
@@ -107,23 +110,37 @@ def _read_case(name: str, content: Mapping[str, Any]) -> Case:
     return case
 
 
-def score_cases(cases: Mapping[str, Case], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Score]:
+def score_cases(
+    cases: Mapping[str, Case], results: Mapping[str, Sequence[Mapping[str, Any]]], *, sequential: bool = False
+) -> list[Score]:
     """The scores of all cases.
 
     Args:
         cases: By name.
         results: Of the episodes of each case: `status`, `seed`, and of finished ones `success_at_end`, for pairs also `target`
             and `first_lifted`.
+        sequential: Whether episodes may have ended as soon as the answer was known.
     """
     counts = {name: _count(case, results.get(name, ())) for name, case in cases.items()}
     scores = []
     for name, case in cases.items():
         count, of = counts[name]
-        low, high = wilson_interval(count, of)
+        low, high = anytime_interval(count, of) if sequential else wilson_interval(count, of)
         crashed = sum(result["status"] == "crashed" for result in results.get(name, ()))
         expected, met = _judge(case, counts[name], counts.get(case.share_of or ""))
-        scores.append(Score(name, count, of, low, high, crashed, expected, met))
+        exact = clopper_pearson_interval(count, of)
+        scores.append(Score(name, count, of, low, high, *exact, crashed, expected, met))
     return scores
+
+
+def decided(case: Case, results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it is known, with 95 %, on which side of what is asked of a case its rate lies; one may ask after every episode.
+
+    Shares of another case are never decided early: both rates are uncertain.
+    """
+    low, high = anytime_interval(*_count(case, results))
+    bounds = [bound for bound in (case.at_least, case.at_most) if bound is not None]
+    return bool(bounds) and case.at_least_share is None and all(not low < bound <= high for bound in bounds)
 
 
 def _count(case: Case, results: Sequence[Mapping[str, Any]]) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Two policies on the same seeds: published values, statsmodels, and the promised error rates by simulation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,7 +35,8 @@ def test_counting() -> None:
 @given(st.tuples(*[st.integers(0, 60)] * 4))
 def test_mcnemar_is_statsmodels(counts: tuple[int, int, int, int]) -> None:
     both, first, second, neither = counts
-    expected = 1.0 if first == second == 0 else mcnemar([[both, first], [second, neither]], exact=True).pvalue
+    table: Any = mcnemar([[both, first], [second, neither]], exact=True)
+    expected = 1.0 if first == second == 0 else table.pvalue
     assert mcnemar_p(Pairs(*counts)) == pytest.approx(expected, abs=1e-12)
 
 

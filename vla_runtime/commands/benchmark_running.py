@@ -1,0 +1,255 @@
+"""The episodes of a benchmark: played by workers, written down in order."""
+
+import gc
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vla_runtime.commands.benchmark_settings import compose_benchmark
+from vla_runtime.commands.command_line import user_message
+from vla_runtime.commands.workers import workers
+from vla_runtime.config import build_runtime
+from vla_runtime.errors import VLARuntimeError
+from vla_runtime.evaluation.film import FilmWatch
+from vla_runtime.evaluation.motion import MotionWatch
+from vla_runtime.evaluation.results_log import ResultsLog, TimingsLog
+from vla_runtime.evaluation.rollout import Runtime, rollout
+from vla_runtime.evaluation.suites import Case, decided
+
+AHEAD = 2  # [episodes] that each worker may be ahead of what is written down
+LINE_EVERY = 10  # [episodes] between two lines where there is no terminal
+FILMS = "films"  # folder of videos
+KEPT = (
+    "seed", "success_at_end", "success_once", "stage", "target", "first_lifted", "wrong_target", "drops", "chance_level",
+    "steps", "simulated_s", "ended_by", "end_reason", "interventions", "state_hash", "image_hash",
+)  # fmt: skip
+TIMED = ("stage_ms", "observation_age_ms")
+
+
+@dataclass(frozen=True)
+class Job:
+    """An episode to be played.
+
+    Attributes:
+        case: Its name.
+        seed: Of the episode.
+        overrides: Settings of the command and of the case.
+        film: Where its video goes without suffix; None: nowhere.
+        film_successes: Whether a success is filmed; otherwise a failure is.
+    """
+
+    case: str
+    seed: int
+    overrides: tuple[str, ...]
+    film: Path | None = None
+    film_successes: bool = False
+
+
+def run_cases(
+    logs: tuple[ResultsLog, TimingsLog],
+    cases: Mapping[str, Case],
+    overrides: Sequence[str],
+    config: DictConfig,
+    folder: Path,
+    console: Console,
+) -> None:
+    """Play every episode that is not there yet.
+
+    The order in which results are written does not depend on the number of workers, nor does it at which episode a case is
+    decided: what was on its way then is dropped.
+    """
+    log, timings = logs
+    todo = deque(
+        (name, seed)
+        for name, case in cases.items()
+        for seed in range(config.seed, config.seed + case.episodes)
+        if not log.has(name, seed)
+    )
+    total = sum(case.episodes for case in cases.values())
+    count = int(config.workers or os.cpu_count() or 1)
+    over = {name for name, case in cases.items() if config.sequential and decided(case, log.of(name))}
+    films = _Films(folder, log, cases, config.films)
+    pending: deque[tuple[Job, Future[dict[str, Any]]]] = deque()
+    with (
+        workers(min(count, max(len(todo), 1)), finish=forget) as pool,
+        _progress(console, total) as (bar, shown),
+    ):
+        tally = _Tally(log, cases, console, len(todo))
+        bar.update(shown, completed=total - len(todo), description=str(tally))
+        while todo or pending:
+            while todo and len(pending) < (AHEAD * count if count > 1 else 1):
+                name, seed = todo.popleft()
+                if name not in over:
+                    job = Job(name, seed, (*overrides, *cases[name].overrides), *films.wanted(name, seed))
+                    pending.append((job, pool.submit(play, job)))
+            if not pending:
+                break
+            job, future = pending.popleft()
+            result = future.result()
+            if job.case in over:
+                continue
+            timing = result.pop("timing", None)
+            if timing is not None:
+                timings.add(job.case, job.seed, timing)
+            log.add(job.case, result)
+            films.count(job.case, result)
+            tally.add(job.case, result)
+            bar.update(shown, advance=1, description=str(tally))
+            if config.sequential and decided(cases[job.case], log.of(job.case)):
+                over.add(job.case)
+                done = len(log.of(job.case))
+                console.print(f"  {job.case}: decided after {done} episodes", highlight=False)
+
+
+@final
+class _Films:
+    """Which episodes are still wanted as videos: the first failures and successes of each case."""
+
+    def __init__(self, folder: Path, log: ResultsLog, cases: Mapping[str, Case], wished: Any) -> None:
+        self._folder = folder / FILMS
+        self._wished = {False: int(wished.failures), True: int(wished.successes)}
+        self._made: Counter[tuple[str, bool]] = Counter()
+        for name in cases:
+            for result in log.of(name):
+                self.count(name, result)
+
+    def count(self, case: str, result: Mapping[str, Any]) -> None:
+        """Take in an episode."""
+        if result["status"] == "finished":
+            self._made[case, bool(result["success_at_end"])] += 1
+
+    def wanted(self, case: str, seed: int) -> tuple[Path | None, bool]:
+        """Where the video of an episode would go, and whether it is wanted of a success (first) or of a failure."""
+        missing = [kind for kind in (False, True) if self._made[case, kind] < self._wished[kind]]
+        if not missing:
+            return None, False
+        self._folder.mkdir(exist_ok=True)
+        return film_path(self._folder.parent, case, seed), True in missing
+
+
+def film_path(folder: Path, case: str, seed: int) -> Path:
+    """Of the video of an episode, without suffix."""
+    return folder / FILMS / f"{case}_{seed:06d}"
+
+
+# ------------------------------------------------------------------------------------------------------ in a worker
+
+
+_built: tuple[tuple[str, ...], Runtime, float] | None = None
+
+
+def play(job: Job) -> dict[str, Any]:
+    """The episode of a seed. A crash is a result of its own kind; what the user must change is raised."""
+    began_s = time.perf_counter()
+    try:
+        runtime, control_hz = _runtime(job.overrides)
+        motion, film = MotionWatch(control_hz), FilmWatch(control_hz) if job.film else None
+        watchers = [motion] if film is None else [motion, film]
+        with tempfile.TemporaryDirectory() as folder:
+            result = rollout(runtime, job.seed, Path(folder) / "episode", watchers)
+        if film is not None and job.film is not None and (job.film_successes or not result["success_at_end"]):
+            film.write(job.film)
+    except Exception as error:
+        refused = user_message(error)
+        if refused is not None:  # what it came from would not reach the parent
+            raise VLARuntimeError(refused) from None
+        traceback.print_exc()
+        return {"status": "crashed", "seed": job.seed, "error": f"{type(error).__name__}: {error}"}
+    kept = {name: result[name] for name in KEPT if name in result}
+    timing = {name: result[name] for name in TIMED if name in result}
+    return {
+        "status": "finished",
+        **kept,
+        "instruction": motion.instruction,
+        **motion.told(),
+        "checksum": result["policy_details"].get("checksum"),
+        "timing": {"wall_s": round(time.perf_counter() - began_s, 3), **timing},
+    }
+
+
+def _runtime(overrides: tuple[str, ...]) -> tuple[Runtime, float]:
+    global _built
+    if _built is None or _built[0] != overrides:
+        forget()
+        config = compose_benchmark(overrides)
+        _built = (overrides, build_runtime(config), float(config.environment.control_hz))
+        if "torch" in sys.modules:  # sums depend on the number of threads, and results must not
+            sys.modules["torch"].set_num_threads(1)
+    return _built[1], _built[2]
+
+
+def forget() -> None:
+    """Close what was built, and let go of Ruckig's objects before the interpreter ends."""
+    global _built
+    if _built is not None:
+        _built[1].environment.close()
+    _built = None
+    gc.collect()
+
+
+# ------------------------------------------------------------------------------------------------------- progress
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[tuple[Progress, Any]]:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("[dim]episodes[/dim]"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        yield bar, bar.add_task("", total=total)
+
+
+@final
+class _Tally:
+    """How the case stands that is being run."""
+
+    def __init__(self, log: ResultsLog, cases: Mapping[str, Case], console: Console, todo: int) -> None:
+        self._log, self._cases, self._console = log, cases, console
+        self._case = ""
+        self._began_s, self._done, self._todo = time.monotonic(), 0, todo
+
+    def add(self, case: str, result: Mapping[str, Any]) -> None:
+        """Take in an episode."""
+        self._case = case
+        self._done += 1
+        if result["status"] == "crashed":
+            self._console.print(
+                f"  {case}, seed {result['seed']}: [red]crashed[/red] ({escape(result['error'])})"
+            )
+        done = len(self._log.of(case))
+        last = done == self._cases[case].episodes
+        if not self._console.is_terminal and (done % LINE_EVERY == 0 or last):
+            self._console.print(f"  {self}, {self._pace()}", highlight=False)
+
+    def __str__(self) -> str:
+        if not self._case:
+            return "starting"
+        done = self._log.of(self._case)
+        wins = sum(bool(result.get("success_at_end")) for result in done)
+        return f"{self._case}: {wins} successes of {len(done)}"
+
+    def _pace(self) -> str:
+        rate = self._done / max(time.monotonic() - self._began_s, 1e-9)
+        left_s = (self._todo - self._done) / rate
+        return f"{rate:.1f} episodes/s, {left_s / 60:.0f} min left"
