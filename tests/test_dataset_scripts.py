@@ -66,11 +66,20 @@ def test_codecs_are_measured(tmp_path: Path) -> None:
     assert rows["libx264, group of 2"]["error"] < 5.0
 
 
+def test_benchmarks_survive_kills(tmp_path: Path) -> None:
+    """The whole of it, with Ray's workers, is `python scripts/kill_benchmark.py`."""
+    done = script("kill_benchmark", "kills=2", "episodes=4", "victims=[runner,worker]", f"out={tmp_path}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["wrong"] == []
+
+
 @pytest.mark.parametrize(
     ("name", "argument", "said"),
     [
         ("dataset", "verfy", "vla-dataset verfy: expected one of info, verify, repair, merge"),
         ("kill_recording", "kills=0", "kills=0: expected a whole number from 1"),
+        ("kill_benchmark", "kills=0", "kills=0: expected a whole number from 1"),
+        ("kill_benchmark", "victims=[cat]", "victims=['cat']: expected some of runner, worker, ray_worker"),
         ("measure_recording", "codecs=[h265]", "codec h265: PyAV has no such encoder"),
         ("check_lerobot", "frames=3", "venv is missing; expected venv=FOLDER"),
     ],

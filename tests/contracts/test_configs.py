@@ -11,7 +11,11 @@ from hydra.utils import get_class
 from vla_runtime.commands import benchmark, finetune  # noqa: F401  their settings are roots of groups
 from vla_runtime.config import TRUSTED_PACKAGES, choices, compose_config, config_dir, groups
 
-ROOTS = {"suite": "benchmark", "recipe": "finetune"}  # groups of other commands than vla-run
+ROOTS = {
+    "suite": "benchmark",
+    "executor": "benchmark",
+    "recipe": "finetune",
+}  # groups of other commands than vla-run
 FILES = sorted(config_dir().rglob("*.yaml"))
 
 

@@ -20,7 +20,18 @@ from vla_runtime.evaluation.suites import Case, read_cases
 from vla_runtime.recording.files import writable_folder
 
 FIRST_SEED_NOT_FOR_RUNS = 2**29  # from here on seeds belong to what the embedded VLA was made with
-MAY_DIFFER = ("out", "episodes", "workers", "cases", "films", "view", "realtime_priority", "chosen", "suite")
+MAY_DIFFER = (
+    "out",
+    "episodes",
+    "workers",
+    "cases",
+    "films",
+    "executor",
+    "view",
+    "realtime_priority",
+    "chosen",
+    "suite",
+)
 HELP = """\
 vla-benchmark: how often a policy succeeds, on a suite of cases, with intervals.
 
@@ -39,6 +50,7 @@ Settings (key=value, in any order):
   episodes=null     of each case at most; null: as many as the suite says
   cases=null        names of cases, for example [place_in]; null: all
   workers=null      processes; null: one per core. Results do not depend on it
+  executor=processes {executor}; executor=ray executor.address=auto plays on a cluster
   sequential=false  true: a case ends as soon as it is known, with 95 %, whether it meets what is asked of it
   films.failures=3  so many failures and successes of each case have a video in the report (films.successes=1)
 
@@ -58,7 +70,11 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in OTHERS:
         return OTHERS[arguments[0]](arguments[1:])
     if "--help" in arguments or "-h" in arguments:
-        print(HELP.format(**{group: ", ".join(choices(group)) for group in ("suite", "policy", "guards")}))
+        print(
+            HELP.format(
+                **{group: ", ".join(choices(group)) for group in ("suite", "policy", "guards", "executor")}
+            )
+        )
         return 0
     overrides = [argument for argument in arguments if argument != "--config"]
     config = compose_benchmark(overrides)
@@ -75,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         f"{sum(case.episodes for case in cases.values())} episodes of {len(cases)} cases",
         highlight=False,
     )
-    told = [override for override in overrides if override.split("=")[0].split(".")[0] not in MAY_DIFFER[:5]]
+    told = [override for override in overrides if override.split("=")[0].split(".")[0] not in MAY_DIFFER[:6]]
     log = ResultsLog(folder, _settings(config, read_cases(_plain(config.suite))), told)
     try:
         run_cases((log, TimingsLog(folder, full_stamp())), cases, overrides, config, folder, console)

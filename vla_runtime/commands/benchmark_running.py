@@ -1,7 +1,6 @@
 """The episodes of a benchmark: played by workers, written down in order."""
 
 import gc
-import os
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
@@ -21,10 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vla_runtime.commands.benchmark_settings import compose_benchmark
 from vla_runtime.commands.command_line import user_message
-from vla_runtime.commands.workers import workers
 from vla_runtime.config import build_runtime
 from vla_runtime.errors import VLARuntimeError
-from vla_runtime.evaluation.film import FilmWatch
+from vla_runtime.evaluation.film import Film, FilmWatch, write_film
 from vla_runtime.evaluation.motion import MotionWatch
 from vla_runtime.evaluation.results_log import ResultsLog, TimingsLog
 from vla_runtime.evaluation.rollout import Runtime, rollout
@@ -48,15 +47,30 @@ class Job:
         case: Its name.
         seed: Of the episode.
         overrides: Settings of the command and of the case.
-        film: Where its video goes without suffix; None: nowhere.
-        film_successes: Whether a success is filmed; otherwise a failure is.
+        filmed: The outcomes of which a video is wanted: True of a success, False of a failure.
     """
 
     case: str
     seed: int
     overrides: tuple[str, ...]
-    film: Path | None = None
-    film_successes: bool = False
+    filmed: frozenset[bool] = frozenset()
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a worker gives back.
+
+    Attributes:
+        result: For results.jsonl.
+        timing: For timings.jsonl; None when the episode crashed.
+        film: Where one was wanted.
+        refused: What the user must change, in one line; nothing else counts then.
+    """
+
+    result: Mapping[str, Any]
+    timing: Mapping[str, Any] | None = None
+    film: Film | None = None
+    refused: str | None = None
 
 
 def run_cases(
@@ -80,12 +94,13 @@ def run_cases(
         if not log.has(name, seed)
     )
     total = sum(case.episodes for case in cases.values())
-    count = int(config.workers or os.cpu_count() or 1)
+    executor = instantiate(config.executor)
+    count = executor.capacity(config.workers)
     over = {name for name, case in cases.items() if config.sequential and decided(case, log.of(name))}
-    films = _Films(folder, log, cases, config.films)
-    pending: deque[tuple[Job, Future[dict[str, Any]]]] = deque()
+    films = _Films(log, cases, config.films)
+    pending: deque[tuple[Job, Future[Played]]] = deque()
     with (
-        workers(min(count, max(len(todo), 1)), finish=forget) as pool,
+        executor.open(min(count, max(len(todo), 1)), forget) as pool,
         _progress(console, total) as (bar, shown),
     ):
         tally = _Tally(log, cases, console, len(todo))
@@ -94,20 +109,24 @@ def run_cases(
             while todo and len(pending) < (AHEAD * count if count > 1 else 1):
                 name, seed = todo.popleft()
                 if name not in over:
-                    job = Job(name, seed, (*overrides, *cases[name].overrides), *films.wanted(name, seed))
+                    job = Job(name, seed, (*overrides, *cases[name].overrides), films.wanted(name))
                     pending.append((job, pool.submit(play, job)))
             if not pending:
                 break
             job, future = pending.popleft()
-            result = future.result()
+            played = future.result()
+            if played.refused is not None:
+                raise VLARuntimeError(played.refused)
             if job.case in over:
                 continue
-            timing = result.pop("timing", None)
-            if timing is not None:
-                timings.add(job.case, job.seed, timing)
-            log.add(job.case, result)
-            films.count(job.case, result)
-            tally.add(job.case, result)
+            won = bool(played.result.get("success_at_end"))
+            if played.film is not None and won in films.wanted(job.case):
+                write_film(film_path(folder, job.case, job.seed), played.film)
+            if played.timing is not None:
+                timings.add(job.case, job.seed, played.timing)
+            log.add(job.case, played.result)
+            films.count(job.case, played.result)
+            tally.add(job.case, played.result)
             bar.update(shown, advance=1, description=str(tally))
             if config.sequential and decided(cases[job.case], log.of(job.case)):
                 over.add(job.case)
@@ -119,8 +138,7 @@ def run_cases(
 class _Films:
     """Which episodes are still wanted as videos: the first failures and successes of each case."""
 
-    def __init__(self, folder: Path, log: ResultsLog, cases: Mapping[str, Case], wished: Any) -> None:
-        self._folder = folder / FILMS
+    def __init__(self, log: ResultsLog, cases: Mapping[str, Case], wished: Any) -> None:
         self._wished = {False: int(wished.failures), True: int(wished.successes)}
         self._made: Counter[tuple[str, bool]] = Counter()
         for name in cases:
@@ -132,13 +150,9 @@ class _Films:
         if result["status"] == "finished":
             self._made[case, bool(result["success_at_end"])] += 1
 
-    def wanted(self, case: str, seed: int) -> tuple[Path | None, bool]:
-        """Where the video of an episode would go, and whether it is wanted of a success (first) or of a failure."""
-        missing = [kind for kind in (False, True) if self._made[case, kind] < self._wished[kind]]
-        if not missing:
-            return None, False
-        self._folder.mkdir(exist_ok=True)
-        return film_path(self._folder.parent, case, seed), True in missing
+    def wanted(self, case: str) -> frozenset[bool]:
+        """The outcomes of which videos are missing."""
+        return frozenset(kind for kind in (False, True) if self._made[case, kind] < self._wished[kind])
 
 
 def film_path(folder: Path, case: str, seed: int) -> Path:
@@ -152,33 +166,31 @@ def film_path(folder: Path, case: str, seed: int) -> Path:
 _built: tuple[tuple[str, ...], Runtime, float] | None = None
 
 
-def play(job: Job) -> dict[str, Any]:
-    """The episode of a seed. A crash is a result of its own kind; what the user must change is raised."""
+def play(job: Job) -> Played:
+    """The episode of a seed. A crash is a result of its own kind."""
     began_s = time.perf_counter()
     try:
         runtime, control_hz = _runtime(job.overrides)
-        motion, film = MotionWatch(control_hz), FilmWatch(control_hz) if job.film else None
-        watchers = [motion] if film is None else [motion, film]
+        motion, camera = MotionWatch(control_hz), FilmWatch(control_hz)
         with tempfile.TemporaryDirectory() as folder:
+            watchers = [motion, camera] if job.filmed else [motion]
             result = rollout(runtime, job.seed, Path(folder) / "episode", watchers)
-        if film is not None and job.film is not None and (job.film_successes or not result["success_at_end"]):
-            film.write(job.film)
+        film = camera.developed() if bool(result["success_at_end"]) in job.filmed else None
     except Exception as error:
         refused = user_message(error)
-        if refused is not None:  # what it came from would not reach the parent
-            raise VLARuntimeError(refused) from None
+        if refused is not None:
+            return Played({}, refused=refused)
         traceback.print_exc()
-        return {"status": "crashed", "seed": job.seed, "error": f"{type(error).__name__}: {error}"}
-    kept = {name: result[name] for name in KEPT if name in result}
-    timing = {name: result[name] for name in TIMED if name in result}
-    return {
+        return Played({"status": "crashed", "seed": job.seed, "error": f"{type(error).__name__}: {error}"})
+    kept = {
         "status": "finished",
-        **kept,
+        **{name: result[name] for name in KEPT if name in result},
         "instruction": motion.instruction,
         **motion.told(),
         "checksum": result["policy_details"].get("checksum"),
-        "timing": {"wall_s": round(time.perf_counter() - began_s, 3), **timing},
     }
+    timed = {name: result[name] for name in TIMED if name in result}
+    return Played(kept, {"wall_s": round(time.perf_counter() - began_s, 3), **timed}, film)
 
 
 def _runtime(overrides: tuple[str, ...]) -> tuple[Runtime, float]:

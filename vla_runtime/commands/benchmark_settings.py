@@ -20,6 +20,7 @@ class BenchmarkSettings(EpisodeSettings):
     suite: Any = None
     sequential: bool = False
     films: Any = None
+    executor: Any = None
 
 
 ConfigStore.instance().store(name="benchmark_settings", node=BenchmarkSettings)

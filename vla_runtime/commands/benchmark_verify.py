@@ -11,7 +11,7 @@ from rich.console import Console
 from vla_runtime.commands.benchmark_running import Job, forget, play
 from vla_runtime.commands.benchmark_settings import compose_benchmark
 from vla_runtime.commands.command_line import EXIT_FAILED
-from vla_runtime.errors import ConfigurationError
+from vla_runtime.errors import ConfigurationError, VLARuntimeError
 from vla_runtime.evaluation.results_log import Record, read_record
 from vla_runtime.evaluation.suites import read_cases
 from vla_runtime.lines import first_difference
@@ -47,8 +47,10 @@ def main(arguments: Sequence[str]) -> int:
     same = 0
     try:
         for case, before in (finished[int(index)] for index in sorted(chosen)):
-            now = play(Job(case, int(before["seed"]), overrides[case]))
-            found = _difference(before, now)
+            played = play(Job(case, int(before["seed"]), overrides[case]))
+            if played.refused is not None:
+                raise VLARuntimeError(played.refused)
+            found = _difference(before, played.result)
             same += found is None
             told = "the same" if found is None else f"[red]{found}[/red]"
             console.print(f"  {case}, seed {before['seed']}: {told}", highlight=False)
@@ -97,8 +99,6 @@ def _overrides(record: Record, case: str) -> tuple[str, ...]:
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """The first thing that is not the same, in words. What a version has added since is not compared."""
     for name, value in before.items():
-        if name == "timing":
-            continue
         if now.get(name) != value:
             return f"{name} was {value}, is {now.get(name)}"
     return None

@@ -1,17 +1,33 @@
 """Videos of a few episodes of a benchmark: kept in memory while they go on, written only when they are wanted."""
 
-import os
+import io
+import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from PIL import Image
 
+from vla_runtime.errors import RecordingFailed
 from vla_runtime.recording.video import FILE_NAME, VideoRecorder
 from vla_runtime.types import EpisodeEnd, Observation, StepRecord
 
 POSTER_HEIGHT = 240  # [px]
 JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Film:
+    """Of an episode.
+
+    Attributes:
+        video: mp4.
+        poster: Its last picture, jpeg.
+    """
+
+    video: bytes
+    poster: bytes
 
 
 @final
@@ -41,28 +57,37 @@ class FilmWatch:
         """Forget."""
         self._steps = []
 
-    def write(self, target: Path) -> None:
-        """Leave TARGET.mp4 and TARGET.jpg, the last picture; each whole or not at all. Nothing where there are no pictures.
+    def developed(self) -> Film | None:
+        """The video and its last picture; None where there are no pictures.
 
         Raises:
-            RecordingFailed: The files cannot be written.
+            RecordingFailed: There is no room for it.
         """
         if self._end is None or not self._end[1].images:
-            return
-        part = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        part.mkdir(parents=True, exist_ok=True)
-        try:
-            video = VideoRecorder(part, self._hz)
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            video = VideoRecorder(Path(folder), self._hz)
             video.begin(*self._begun)
             for step in self._steps:
                 video.record(step)
             video.finish(*self._end)
-            views = [Image.fromarray(image) for image in self._end[1].images.values()]
-            poster = views[0].resize((round(views[0].width * POSTER_HEIGHT / views[0].height), POSTER_HEIGHT))
-            poster.save(part / "poster.jpg", quality=JPEG_QUALITY)
-            (part / "poster.jpg").replace(target.with_suffix(".jpg"))
-            (part / FILE_NAME).replace(target.with_suffix(".mp4"))
-        finally:
-            for file in part.iterdir():
-                file.unlink()
-            part.rmdir()
+            film = (Path(folder) / FILE_NAME).read_bytes()
+        view = Image.fromarray(next(iter(self._end[1].images.values())))
+        poster = io.BytesIO()
+        size = (round(view.width * POSTER_HEIGHT / view.height), POSTER_HEIGHT)
+        view.resize(size).save(poster, "jpeg", quality=JPEG_QUALITY)
+        return Film(film, poster.getvalue())
+
+
+def write_film(target: Path, film: Film) -> None:
+    """Leave TARGET.mp4 and TARGET.jpg, each whole or not at all. Raises RecordingFailed: they cannot be written."""
+    for suffix, content in ((".jpg", film.poster), (".mp4", film.video)):
+        path = target.with_suffix(suffix)
+        part = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise RecordingFailed(f"{path}: {error.strerror}") from error

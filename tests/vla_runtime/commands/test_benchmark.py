@@ -44,6 +44,17 @@ def test_two_workers_give_the_same(run: Path, tmp_path: Path) -> None:
     assert lines(tmp_path) == lines(run)
 
 
+def test_a_ray_cluster_gives_the_same(run: Path, tmp_path: Path) -> None:
+    assert benchmark.main([*SUITE, *QUICK, "executor=ray", "workers=2", f"out={tmp_path}"]) == 0
+    assert lines(tmp_path) == lines(run)
+    assert len(list((tmp_path / "films").iterdir())) == 4  # they come over the wire
+
+
+def test_no_cluster_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"executor.address=127.0.0.1:1: no Ray cluster there"):
+        benchmark.main([*SUITE, *QUICK, "executor=ray", "executor.address=127.0.0.1:1", f"out={tmp_path}"])
+
+
 def test_nothing_is_run_twice_and_nothing_is_lost(run: Path, tmp_path: Path) -> None:
     whole = lines(run)
     cut = "\n".join(whole[:3]) + "\n" + whole[3][:40]  # a kill in the midst of a line
