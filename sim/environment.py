@@ -29,7 +29,7 @@ from sim.state import SimulatorState
 from sim.tasks import Goal, ManyProblems, Problem, Task, make_task
 from sim.tasks.sampling import check_count
 from sim.trace import Trace
-from sim.variation import Look, Variation, draw_look
+from sim.variation import Look, Variation, draw_look, noisy, reworded
 from sim.world import SUBSTEP_S
 
 LONGEST_UNJUDGED = 16  # [substeps] between two looks at the goal: at least 15 looks per simulated second
@@ -119,6 +119,9 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         super().reset(seed=seed)
         self.seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self.problem = self._set_up()
+        self.instruction = reworded(
+            self.problem.instruction, self._look.words, self._streams("variation: words")
+        )
         self.goal: Goal = self.problem.goal
         self._substeps_passed = 0
         self._owed_s = 0.0  # [s] asked for and not yet passed: zero or less, because durations are rounded up
@@ -172,7 +175,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
 
     def observe(self) -> dict[str, Any]:
         """What the policy sees now."""
-        images = self.simulation.images()
+        images = {name: self._sensed(name, image) for name, image in self.simulation.images().items()}
         for image in images.values():
             self._trace.add_image(image)
         reading = self.simulation.reading
@@ -183,7 +186,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
                 "end_effector_pose": np.array([*reading.tool_position, *reading.tool_quaternion]),
                 "gripper_opening": np.array([reading.gripper_opening]),
             },
-            "instruction": self.problem.instruction,
+            "instruction": self.instruction,
         }
 
     @property
@@ -205,7 +208,7 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
         """How the episode stands, as `step` gives it."""
         judge = self._watched("info")
         return {
-            "instruction": self.problem.instruction,
+            "instruction": self.instruction,
             "time_s": self.time_s,
             "success": judge.success,
             "stage": judge.stage.name.lower(),
@@ -227,6 +230,13 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             portion = min(left, self._substeps_per_judgement)
             yield portion
             left -= portion
+
+    def _sensed(self, camera: str, image: Image) -> Image:
+        """A picture with the noise of its camera, which depends on the time and not on how often one looks."""
+        if not self._look.noise:
+            return image
+        stream = self._streams(f"noise: {camera} at {self._substeps_passed}")
+        return noisy(image, self._look.noise, stream)
 
     def _watched(self, asked: str) -> Judge:
         if self._judge is None:
@@ -293,7 +303,8 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
     def _set_up(self) -> Problem:
         """Draw and load the problem of `self.seed`; one whose things roll away while settling is drawn again."""
         scene, number = divmod(self.seed, self.instructions_per_scene)
-        self._look = draw_look(self.variation, Streams(scene), self._usual)
+        self._streams = Streams(scene)
+        self._look = draw_look(self.variation, self._streams, self._usual)
         for attempt in range(SETTLE_TRIES):
             streams = Streams(scene, attempt)
             problem = self.task.sample(streams)

@@ -7,7 +7,7 @@ from sim.errors import InvalidSetting
 
 Level = Literal["none", "easy", "hard"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-AXES = ("camera", "light", "shadows", "textures", "robot")
+AXES = ("camera", "light", "shadows", "textures", "robot", "noise", "words")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Variation:
         shadows: Whether shadows are drawn: easy in half of the episodes, hard in all.
         textures: Table top and wall (`sim.variation.textures`).
         robot: Paint of the arm, and how finely it is drawn (`sim.variation.robot`).
+        noise: Of the cameras' sensors (`sim.variation.noise`).
+        words: Of the instruction (`sim.variation.words`).
     """
 
     camera: Level = "none"
@@ -27,6 +29,8 @@ class Variation:
     shadows: Level = "none"
     textures: Level = "none"
     robot: Level = "none"
+    noise: Level = "none"
+    words: Level = "none"
 
     def __post_init__(self) -> None:
         """Refuse levels that do not exist: InvalidSetting."""

@@ -13,6 +13,7 @@ from sim.seeding import Streams
 from sim.variation.camera import draw_nudge, nudged
 from sim.variation.levels import Level, Variation
 from sim.variation.light import draw_light
+from sim.variation.noise import sigma
 from sim.variation.robot import draw_paint
 from sim.variation.shadows import draw_shadows
 from sim.variation.textures import draw_variants, dressed
@@ -27,6 +28,8 @@ class Look:
         light: With or without shadows.
         room: Table and wall.
         paint: Of the arm.
+        noise: Standard deviation of the cameras' noise [levels of 255].
+        words: How the instruction is changed.
         told: What was drawn, by axis, for the episode's record; plain values; only the axes that are on.
     """
 
@@ -34,6 +37,8 @@ class Look:
     light: Light
     room: Room = ROOM
     paint: Paint = PLAIN
+    noise: float = 0.0
+    words: Level = "none"
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -92,10 +97,22 @@ def _robot(look: Look, level: Level, stream: Stream) -> Drawn:
     return replace(look, paint=paint), told
 
 
+def _noise(look: Look, level: Level, stream: Stream) -> Drawn:
+    deviation = sigma(level)
+    return replace(look, noise=deviation), {"sigma": deviation}
+
+
+def _words(look: Look, level: Level, stream: Stream) -> Drawn:
+    """The instruction is not known yet here."""
+    return replace(look, words=level), {}
+
+
 _AXES: dict[str, Callable[[Look, Level, Stream], Drawn]] = {
     "camera": _camera,
     "light": _light,
     "shadows": _shadows,
     "textures": _textures,
     "robot": _robot,
+    "noise": _noise,
+    "words": _words,
 }
