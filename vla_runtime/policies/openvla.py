@@ -12,9 +12,10 @@ import torch
 from vla_runtime.actions.openvla_tokenizer import OpenVLATokenizer
 from vla_runtime.actions.statistics import ActionStatistics
 from vla_runtime.errors import ConfigurationError, InvalidCheckpoint, InvalidStatistics
+from vla_runtime.models.openvla.action_decoder import ActionDecoder, can_decode
 from vla_runtime.models.openvla.checkpoint import load_model
 from vla_runtime.models.openvla.configuration import read_json
-from vla_runtime.models.openvla.decode import greedy_tokens, prompt_with_space
+from vla_runtime.models.openvla.decode import DecodedTokens, greedy_tokens, prompt_with_space
 from vla_runtime.models.openvla.images import EvaluationPath, ImagePreprocessing
 from vla_runtime.models.openvla.prompts import PromptTokenizer, prompt_style, write_prompt
 from vla_runtime.models.openvla.quantization import quantize
@@ -47,6 +48,7 @@ class OpenVLAPolicy:
         adapter: str | None = None,
         prompt: Literal["openvla", "v01"] | None = None,
         constrain_actions: bool = True,
+        draft: Literal["none", "previous"] = "none",
         evaluation_path: EvaluationPath | None = None,
         run_self_test: bool = True,
         control_hz: float = 5.0,
@@ -66,6 +68,8 @@ class OpenVLAPolicy:
             prompt: Form of the prompt; None: that of the checkpoint's language model.
             constrain_actions: Choose among action tokens only; off, it is the original's decoding, and a token that is
                 no action token is refused.
+            draft: "previous" reads the tokens of the previous action together with the prompt and keeps those that are right: the
+                same tokens in fewer passes where actions resemble each other.
             evaluation_path: What is done to the image before the checkpoint's own preprocessing; None: nothing.
             run_self_test: Refuse a model that does not look at its image.
             control_hz: Actions per second that it was trained with [Hz].
@@ -77,6 +81,8 @@ class OpenVLAPolicy:
         """
         if dtype not in DTYPES:
             raise ConfigurationError(f"policy.dtype={dtype}: expected one of {', '.join(DTYPES)}")
+        if draft not in ("none", "previous"):
+            raise ConfigurationError(f"policy.draft={draft}: expected none or previous")
         folder = checkpoint_folder(checkpoint)
         self._device = _device(device)
         entry = read_json(folder / "config.json")
@@ -99,6 +105,15 @@ class OpenVLAPolicy:
         self._camera, self._constrain, self._evaluation_path = camera, constrain_actions, evaluation_path
         self.unnormalizer = statistics
         self.action_spec = _spec(statistics, control_hz, frame, rotation)
+        self._decoder = None
+        if can_decode(self._model):
+            self._decoder = ActionDecoder(self._model, len(DELTA_AXES), constrain_actions=constrain_actions)
+        elif draft != "none":
+            raise ConfigurationError(
+                f"policy.draft={draft} needs plain weights; expected policy.quantization=null"
+            )
+        self._draft = draft
+        self._previous: tuple[int, ...] | None = None
         tested = None
         if run_self_test:
             tested = self_test(self._model, self._preprocessing, self._prompt("do nothing"))
@@ -116,6 +131,7 @@ class OpenVLAPolicy:
             "preprocessing": {"strategy": self._preprocessing.strategy, "size_px": self._preprocessing.size},
             "evaluation_path": vars(evaluation_path) if evaluation_path else None,
             "constrain_actions": constrain_actions,
+            "draft": draft,
             "self_test": tested,
             "notes": _notes(settings.random_weights, name, self.action_spec),
         }
@@ -125,7 +141,8 @@ class OpenVLAPolicy:
         return self._description
 
     def reset(self, seed: int) -> None:
-        """Nothing to forget: every action depends on one observation only."""
+        """Every action depends on one observation only; forget the draft all the same, so that times do not depend on the past."""
+        self._previous = None
 
     def act(self, observation: Observation) -> ActionChunk:
         """The action after one image and the sentence; a refusal when it wrote something that is no action."""
@@ -140,14 +157,22 @@ class OpenVLAPolicy:
         pixels = self._preprocessing.pixel_values(image).to(weight.device, weight.dtype)
         prompt = self._prompt(observation.instruction)
         prepared_s = time.perf_counter() - began_s
-        count = len(self.action_spec.axes)
-        written = greedy_tokens(self._model, prompt, pixels, count, constrain_actions=self._constrain)
+        written = self._written(prompt, pixels)
         tokens = ActionTokens(written.token_ids, written.log_probabilities, written.entropies)
         refusal = self._refusal(written.token_ids)
         if refusal is not None:
             return ActionChunk((Proposal(None, tokens, refusal),), prepared_s)
         values = self._tokens.decode(written.token_ids)
         return ActionChunk((Proposal(NormalizedAction(tuple(values.tolist())), tokens),), prepared_s)
+
+    def _written(self, prompt: torch.Tensor, pixels: torch.Tensor) -> DecodedTokens:
+        count = len(self.action_spec.axes)
+        if self._decoder is None:
+            return greedy_tokens(self._model, prompt, pixels, count, constrain_actions=self._constrain)
+        written = self._decoder.decode(prompt, pixels, self._previous)
+        if self._draft == "previous" and len(written.token_ids) == count:
+            self._previous = written.token_ids
+        return written
 
     def _prompt(self, instruction: str) -> torch.Tensor:
         ids = self._text.encode(write_prompt(instruction, self._style)).to(self._device)

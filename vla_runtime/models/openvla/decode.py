@@ -17,11 +17,13 @@ class DecodedTokens:
         token_ids: In order; fewer than asked for when the text ended early.
         log_probabilities: Of each token, in nats, over the tokens that it was chosen from.
         entropies: Of each choice, in nats.
+        passes: Through the language model, the prompt's included; 0 where nobody counted.
     """
 
     token_ids: tuple[int, ...]
     log_probabilities: tuple[float, ...]
     entropies: tuple[float, ...]
+    passes: int = 0
 
 
 def prompt_with_space(input_ids: Tensor, bare_space_id: int = BARE_SPACE) -> Tensor:
