@@ -100,6 +100,7 @@ class OpenVLAPolicy:
             quantize(self._model, quantization)
         settings = self._model.configuration
         self._text = PromptTokenizer(folder, settings)
+        self._encoded: tuple[str, torch.Tensor] | None = None
         self._style: Literal["openvla", "v01"] = prompt or prompt_style(str(entry.get("llm_backbone_id", "")))
         self._tokens = OpenVLATokenizer(settings.vocab_size, settings.action_bins)
         self._camera, self._constrain, self._evaluation_path = camera, constrain_actions, evaluation_path
@@ -175,8 +176,11 @@ class OpenVLAPolicy:
         return written
 
     def _prompt(self, instruction: str) -> torch.Tensor:
-        ids = self._text.encode(write_prompt(instruction, self._style)).to(self._device)
-        return prompt_with_space(ids, self._model.configuration.bare_space_id)
+        """The ids of an instruction; those of the last one are kept."""
+        if self._encoded is None or self._encoded[0] != instruction:
+            ids = self._text.encode(write_prompt(instruction, self._style)).to(self._device)
+            self._encoded = instruction, prompt_with_space(ids, self._model.configuration.bare_space_id)
+        return self._encoded[1]
 
     def _refusal(self, ids: tuple[int, ...]) -> str | None:
         """Why the ids are no action: the original would read them as the largest motion."""

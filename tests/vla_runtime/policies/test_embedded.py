@@ -7,12 +7,14 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vla_runtime.commands import benchmark
 from vla_runtime.commands.embedded_collecting import FIRST_SEED
-from vla_runtime.errors import InvalidCheckpoint
+from vla_runtime.errors import ConfigurationError, InvalidCheckpoint
 from vla_runtime.policies.openvla import OpenVLAPolicy
+from vla_runtime.types import Observation
 
 FOLDER = Path(str(files("vla_runtime") / "checkpoints" / "embedded"))
 
@@ -31,6 +33,26 @@ def test_it_is_a_checkpoint_like_any_other() -> None:
     assert policy.privileged is False
     assert told["random_weights"] is False
     assert told["unnorm_key"] == "embedded"
+
+
+def test_drafts_change_no_token() -> None:
+    """A slow drift of noise: some of the last action's tokens are right, and some are not."""
+    plain, drafted = (OpenVLAPolicy("package:embedded", draft=draft) for draft in ("none", "previous"))
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (224, 224, 3)).astype(np.float64)
+    for step in range(12):
+        picture += rng.normal(0.0, 4.0, picture.shape)
+        seen = np.clip(picture, 0, 255).astype(np.uint8)
+        observation = Observation({"front": seen}, None, "put the lemon in the blue bowl", 0.0, step)
+        expected, found = plain.act(observation), drafted.act(observation)
+        assert found.proposals[0].tokens is not None
+        assert expected.proposals[0].tokens is not None
+        assert found.proposals[0].tokens.ids == expected.proposals[0].tokens.ids
+
+
+def test_drafts_are_refused_where_they_make_no_sense() -> None:
+    with pytest.raises(ConfigurationError, match=r"policy\.draft=next: expected none or previous"):
+        OpenVLAPolicy("package:embedded", draft="next")  # type: ignore[arg-type]
 
 
 def test_another_name_is_refused() -> None:

@@ -7,6 +7,7 @@ each tower, towers stacked on the channel axis.
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -63,12 +64,21 @@ class ImagePreprocessing:
 
     def pixel_values(self, image: Image) -> Tensor:
         """[1, 3 per tower, S, S] fp32 from an RGB image of shape (height, width, 3), or grey (height, width)."""
-        square = torch.from_numpy(self.resized(image)).permute(2, 0, 1).contiguous().float().div_(255)
-        towers = []
-        for mean, std in zip(self.means, self.stds, strict=True):
-            mean_, std_ = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (mean, std))
-            towers.append((square - mean_) / std_)
-        return torch.cat(towers)[None]
+        channels = np.ascontiguousarray(self.resized(image).transpose(2, 0, 1))
+        values = np.empty((len(self._tables), *channels.shape[1:]), np.float32)
+        for number, table in enumerate(self._tables):
+            np.take(table, channels[number % 3], out=values[number], mode="clip")
+        return torch.from_numpy(values)[None]
+
+    @cached_property
+    def _tables(self) -> NDArray[np.float32]:
+        """[3 per tower, 256]: what each level becomes, computed as the original does; exact, and half the work."""
+        levels = torch.arange(256, dtype=torch.float32).div_(255)
+        towers = zip(self.means, self.stds, strict=True)
+        rows = [
+            (levels - mean) / std for means, stds in towers for mean, std in zip(means, stds, strict=True)
+        ]
+        return torch.stack(rows).numpy()
 
     def resized(self, image: Image) -> Image:
         """The square uint8 image, a new array of shape (S, S, 3)."""
