@@ -20,6 +20,7 @@ TINY = [
 def test_latencies_are_measured_and_tokens_counted(tmp_path: Path) -> None:
     done = script("measure_latency", *TINY, f"out={tmp_path}")
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "latency.png").read_bytes()[:4] == b"\x89PNG"
     told = json.loads((tmp_path / "result.json").read_text())
     paths = told["language_model"]["float32"]["paths"]
     assert all(row["equal_tokens"] in ("14 of 14", "21 of 21") for row in paths.values())
