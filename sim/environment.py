@@ -11,6 +11,7 @@ another second; `truncated` that the time limit passed.
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -29,7 +30,7 @@ from sim.state import SimulatorState
 from sim.tasks import Goal, ManyProblems, Problem, Task, make_task
 from sim.tasks.sampling import check_count
 from sim.trace import Trace
-from sim.variation import Look, Variation, draw_look, noisy, reworded
+from sim.variation import Look, Variation, draw_look, draw_substance, noisy, reworded
 from sim.world import SUBSTEP_S
 
 LONGEST_UNJUDGED = 16  # [substeps] between two looks at the goal: at least 15 looks per simulated second
@@ -309,8 +310,25 @@ class TabletopEnv(gym.Env[dict[str, Any], np.ndarray]):
             streams = Streams(scene, attempt)
             problem = self.task.sample(streams)
             if self.simulation.load(problem.scene, self._look):
+                self._alter()
                 return self._asked(problem, number, streams)
         raise SimulatorError(f"seed {self.seed}: no scene of task {self.task.name} came to rest")
+
+    def _alter(self) -> None:
+        """Things of other mass and friction, each from a stream of its own."""
+        level = self._look.physics
+        if level == "none":
+            return
+        made = {
+            body: draw_substance(level, self._streams(f"variation: physics of {body}"))
+            for body in self.simulation.movable
+        }
+        self.simulation.alter(made)
+        told = {
+            **self._look.told["physics"],
+            "factors": {body: [substance.mass, substance.friction] for body, substance in made.items()},
+        }
+        self._look = replace(self._look, told={**self._look.told, "physics": told})
 
     def _asked(self, problem: Problem, number: int, streams: Streams) -> Problem:
         """The problem itself for number 0, then in random order what else could be asked in its scene, then again."""

@@ -1,6 +1,7 @@
 """The physical side of an episode: a world with a robot and a scene in it, seen by cameras, moved by actions."""
 
 import math
+from collections.abc import Mapping
 
 from sim.cameras import CameraRig, Image
 from sim.control import ActionLimits, Target, checked, moved
@@ -8,7 +9,7 @@ from sim.robots.panda import Panda, RobotReading
 from sim.scene import Scene
 from sim.sensing import Sensing
 from sim.state import BodyState, SimulatorState
-from sim.variation import Look
+from sim.variation import Look, Substance
 from sim.world import SUBSTEP_S, World
 
 SETTLE_S = 0.5  # [s] for things to come to rest before an episode
@@ -34,13 +35,23 @@ class Simulation:
         scene.load_fixed(self.world, look.room)
         self.rig.adjust(look.cameras, look.light)
         self.rig.draw_background(self.world)
-        self.robot.load(self.world, look.paint)
+        self.robot.load(self.world, look.paint, look.start)
         scene.load_movable(self.world)
         self.world.step(round(SETTLE_S / SUBSTEP_S))
         scene.set_going(self.world)
         self.target = Target(*self.robot.tool_pose(), gripper=1.0)
         self.reading: RobotReading = self.robot.read()
         return self._settled()
+
+    def alter(self, substances: Mapping[str, Substance]) -> None:
+        """Change what things are made of, by body name, after `load`."""
+        for body, substance in substances.items():
+            self.world.alter(body, substance.mass, substance.friction)
+
+    @property
+    def movable(self) -> list[str]:
+        """Body names of what can be moved."""
+        return [placed.body for placed in self._scene.placed if placed.item.kind.mass > 0.0]
 
     def command(self, action: object, substeps: int) -> list[str]:
         """Set out to do an action within a number of substeps; nothing moves yet.

@@ -144,6 +144,14 @@ class World:
             physicsClientId=self.client,
         )
 
+    def alter(self, name: str, mass: float, friction: float) -> None:
+        """Multiply a body's mass and its sideways friction by factors."""
+        body = self.bodies[name]
+        before = p.getDynamicsInfo(body, -1, physicsClientId=self.client)
+        p.changeDynamics(
+            body, -1, mass=mass * before[0], lateralFriction=friction * before[1], physicsClientId=self.client
+        )
+
     def guide(self, name: str, path: Path) -> None:
         """Lead a body along a path from now on, at the height and rotation it has now; the table does not touch it.
 

@@ -84,27 +84,40 @@ class Panda:
         self.reflex = Reflex(collision_force_n)
         self._body = -1
         self._client = -1
-        self._rest_at_home()
+        self._begin = self.home
+        self._rest()
 
-    def load(self, world: World, look: Paint = PLAIN) -> None:
-        """Put the robot into the world, at home and with an open gripper. Args: look: its paint."""
+    def load(self, world: World, look: Paint = PLAIN, offsets: tuple[float, ...] = ()) -> None:
+        """Put the robot into the world with an open gripper.
+
+        Args:
+            world: Without it.
+            look: Its paint.
+            offsets: Of each joint from its home angle [rad]; empty: at home.
+        """
+        self._begin = tuple(
+            min(max(angle + offset, low), high)
+            for angle, offset, (low, high) in zip(
+                self.home, offsets or (0.0,) * len(self.home), JOINT_LIMITS, strict=True
+            )
+        )
         client = self._client = world.client
         body = self._body = p.loadURDF(urdf_file(look), useFixedBase=True, physicsClientId=client)
         paint(client, body, look)
         world.bodies[self.name] = body
-        for joint, angle in zip(ARM_JOINTS, self.home, strict=True):
+        for joint, angle in zip(ARM_JOINTS, self._begin, strict=True):
             p.resetJointState(body, joint, angle, physicsClientId=client)
         for joint in FINGER_JOINTS:
             p.resetJointState(body, joint, GRIPPER_WIDTH / 2.0, physicsClientId=client)
         self._couple_fingers()
         self.reflex.start()
-        self._rest_at_home()
+        self._rest()
         self._drive()
 
-    def _rest_at_home(self) -> None:
-        self._joint_target, self._joint_step = np.array(self.home), np.zeros(len(ARM_JOINTS))
+    def _rest(self) -> None:
+        self._joint_target, self._joint_step = np.array(self._begin), np.zeros(len(ARM_JOINTS))
         self._legs_left = 0
-        self._trail = deque([self.home], BACK_OFF_INTERVALS)
+        self._trail = deque([self._begin], BACK_OFF_INTERVALS)
         self._finger_target = self._finger_goal = GRIPPER_WIDTH / 2.0
 
     def _couple_fingers(self) -> None:

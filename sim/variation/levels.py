@@ -7,7 +7,7 @@ from sim.errors import InvalidSetting
 
 Level = Literal["none", "easy", "hard"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-AXES = ("camera", "light", "shadows", "textures", "robot", "noise", "words")
+AXES = ("camera", "light", "shadows", "textures", "robot", "noise", "words", "start", "physics")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Variation:
         robot: Paint of the arm, and how finely it is drawn (`sim.variation.robot`).
         noise: Of the cameras' sensors (`sim.variation.noise`).
         words: Of the instruction (`sim.variation.words`).
+        start: Of the arm's pose (`sim.variation.start`).
+        physics: Mass and friction of what can be moved (`sim.variation.physics`).
     """
 
     camera: Level = "none"
@@ -31,6 +33,8 @@ class Variation:
     robot: Level = "none"
     noise: Level = "none"
     words: Level = "none"
+    start: Level = "none"
+    physics: Level = "none"
 
     def __post_init__(self) -> None:
         """Refuse levels that do not exist: InvalidSetting."""

@@ -1,4 +1,4 @@
-"""The look of an episode: everything that is drawn, put together."""
+"""The look of an episode, and what else is drawn for it, put together."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ from sim.variation.light import draw_light
 from sim.variation.noise import sigma
 from sim.variation.robot import draw_paint
 from sim.variation.shadows import draw_shadows
+from sim.variation.start import draw_offsets
 from sim.variation.textures import draw_variants, dressed
 
 
@@ -30,6 +31,8 @@ class Look:
         paint: Of the arm.
         noise: Standard deviation of the cameras' noise [levels of 255].
         words: How the instruction is changed.
+        start: Of each joint, how far off its home angle it begins [rad]; empty: at home.
+        physics: How masses and frictions are changed.
         told: What was drawn, by axis, for the episode's record; plain values; only the axes that are on.
     """
 
@@ -39,6 +42,8 @@ class Look:
     paint: Paint = PLAIN
     noise: float = 0.0
     words: Level = "none"
+    start: tuple[float, ...] = ()
+    physics: Level = "none"
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -107,6 +112,16 @@ def _words(look: Look, level: Level, stream: Stream) -> Drawn:
     return replace(look, words=level), {}
 
 
+def _start(look: Look, level: Level, stream: Stream) -> Drawn:
+    offsets = draw_offsets(level, stream())
+    return replace(look, start=offsets), {"offsets_rad": list(offsets)}
+
+
+def _physics(look: Look, level: Level, stream: Stream) -> Drawn:
+    """What lies on the table is not known yet here."""
+    return replace(look, physics=level), {}
+
+
 _AXES: dict[str, Callable[[Look, Level, Stream], Drawn]] = {
     "camera": _camera,
     "light": _light,
@@ -115,4 +130,6 @@ _AXES: dict[str, Callable[[Look, Level, Stream], Drawn]] = {
     "robot": _robot,
     "noise": _noise,
     "words": _words,
+    "start": _start,
+    "physics": _physics,
 }

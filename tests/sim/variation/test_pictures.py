@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim.bullet import pybullet
 from sim.cameras import Camera
 from sim.environment import TabletopEnv
 from sim.variation import AXES, Level, Variation
+from sim.variation.physics import FRICTION, MASS
+from sim.variation.start import OFFSET_RAD
 from tests.sim.conftest import play_expert, still
 from tests.sim.test_cameras import WRIST
 
@@ -23,6 +26,7 @@ def varied(level: Level, *axes: str) -> Variation:
     return Variation(**levels)
 
 
+VISUAL = tuple(axis for axis in AXES if axis not in ("words", "start", "physics"))
 ALL_HARD = varied("hard", *AXES)
 
 
@@ -54,7 +58,7 @@ def usual() -> Iterator[TabletopEnv]:
 
 
 @pytest.mark.parametrize("level", ["easy", "hard"])
-@pytest.mark.parametrize("axis", [axis for axis in AXES if axis != "words"])
+@pytest.mark.parametrize("axis", VISUAL)
 def test_an_axis_changes_the_pictures_and_not_the_state(usual: TabletopEnv, axis: str, level: Level) -> None:
     before = pictures(usual, SEED)
     with environment(varied(level, axis)) as env:
@@ -91,10 +95,40 @@ def test_noise_is_as_strong_as_it_says_and_does_not_depend_on_how_often_one_look
 
 def test_an_expert_succeeds_on_the_same_way_whatever_it_looks_like(usual: TabletopEnv) -> None:
     expected = play_expert(usual, SEED)
-    with environment(ALL_HARD, cameras={"front": Camera(16, 16)}) as env:
+    with environment(varied("hard", *VISUAL, "words"), cameras={"front": Camera(16, 16)}) as env:
         outcome = play_expert(env, SEED)
     assert outcome["success_at_end"]
     assert outcome["state_hash"] == expected["state_hash"]
+
+
+@pytest.mark.parametrize("level", ["easy", "hard"])
+def test_the_arm_begins_elsewhere(usual: TabletopEnv, level: Level) -> None:
+    home = usual.reset(seed=SEED)[0]["proprioception"]["joint_positions"]
+    with environment(varied(level, "start")) as env:
+        joints = env.reset(seed=SEED)[0]["proprioception"]["joint_positions"]
+        told = env.outcome()["variation"]["start"]["offsets_rad"]
+        assert joints - home == pytest.approx(told, abs=0.01)
+        assert max(map(abs, told)) <= OFFSET_RAD[level]
+        assert_equal({"tool": pictures(env, SEED)["front"]}, {"tool": pictures(env, SEED)["front"]})
+
+
+@pytest.mark.parametrize("level", ["easy", "hard"])
+def test_things_are_of_other_mass_and_friction(usual: TabletopEnv, level: Level) -> None:
+    expected = play_expert(usual, SEED)
+    with environment(varied(level, "physics"), cameras={}) as env:
+        outcome = play_expert(env, SEED)
+        factors = outcome["variation"]["physics"]["factors"]
+        assert set(factors) == set(env.simulation.movable)
+        for body, (mass, friction) in factors.items():
+            assert 1 / MASS[level] <= mass <= MASS[level]
+            assert 1 / FRICTION[level] <= friction <= FRICTION[level]
+            body_info = pybullet.getDynamicsInfo(
+                env.simulation.world.bodies[body], -1, env.simulation.world.client
+            )
+            kind = next(placed.item.kind for placed in env.problem.scene.placed if placed.body == body)
+            assert body_info[0] == pytest.approx(mass * kind.mass)
+    assert outcome["success_at_end"]
+    assert outcome["state_hash"] != expected["state_hash"]
 
 
 def test_no_level_is_no_variation(usual: TabletopEnv) -> None:
