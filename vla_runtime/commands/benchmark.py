@@ -20,18 +20,8 @@ from vla_runtime.evaluation.suites import Case, read_cases
 from vla_runtime.recording.files import writable_folder
 
 FIRST_SEED_NOT_FOR_RUNS = 2**29  # from here on seeds belong to what the embedded VLA was made with
-MAY_DIFFER = (
-    "out",
-    "episodes",
-    "workers",
-    "cases",
-    "films",
-    "executor",
-    "view",
-    "realtime_priority",
-    "chosen",
-    "suite",
-)
+HOW_MUCH = ("out", "episodes", "workers", "cases", "films", "executor")  # and where: no episode depends on it
+MAY_DIFFER = (*HOW_MUCH, "view", "realtime_priority", "chosen", "suite")
 HELP = """\
 vla-benchmark: how often a policy succeeds, on a suite of cases, with intervals.
 
@@ -91,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         f"{sum(case.episodes for case in cases.values())} episodes of {len(cases)} cases",
         highlight=False,
     )
-    told = [override for override in overrides if override.split("=")[0].split(".")[0] not in MAY_DIFFER[:6]]
+    told = [override for override in overrides if override.split("=")[0].split(".")[0] not in HOW_MUCH]
     log = ResultsLog(folder, _settings(config, read_cases(_plain(config.suite))), told)
     try:
         run_cases((log, TimingsLog(folder, full_stamp())), cases, overrides, config, folder, console)

@@ -6,9 +6,8 @@ import tempfile
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,9 +15,8 @@ from typing import Any, final
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vla_runtime.commands.benchmark_progress import Tally, progress
 from vla_runtime.commands.benchmark_settings import compose_benchmark
 from vla_runtime.commands.command_line import user_message
 from vla_runtime.config import build_runtime
@@ -30,7 +28,6 @@ from vla_runtime.evaluation.rollout import Runtime, rollout
 from vla_runtime.evaluation.suites import Case, decided
 
 AHEAD = 2  # [episodes] that each worker may be ahead of what is written down
-LINE_EVERY = 10  # [episodes] between two lines where there is no terminal
 FILMS = "films"  # folder of videos
 KEPT = (
     "seed", "success_at_end", "success_once", "stage", "target", "first_lifted", "wrong_target", "drops", "chance_level",
@@ -101,9 +98,9 @@ def run_cases(
     pending: deque[tuple[Job, Future[Played]]] = deque()
     with (
         executor.open(min(count, max(len(todo), 1)), forget) as pool,
-        _progress(console, total) as (bar, shown),
+        progress(console, total) as (bar, shown),
     ):
-        tally = _Tally(log, cases, console, len(todo))
+        tally = Tally(log, cases, console, len(todo))
         bar.update(shown, completed=total - len(todo), description=str(tally))
         while todo or pending:
             while todo and len(pending) < (AHEAD * count if count > 1 else 1):
@@ -211,57 +208,3 @@ def forget() -> None:
         _built[1].environment.close()
     _built = None
     gc.collect()
-
-
-# ------------------------------------------------------------------------------------------------------- progress
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[tuple[Progress, Any]]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("[dim]episodes[/dim]"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        yield bar, bar.add_task("", total=total)
-
-
-@final
-class _Tally:
-    """How the case stands that is being run."""
-
-    def __init__(self, log: ResultsLog, cases: Mapping[str, Case], console: Console, todo: int) -> None:
-        self._log, self._cases, self._console = log, cases, console
-        self._case = ""
-        self._began_s, self._done, self._todo = time.monotonic(), 0, todo
-
-    def add(self, case: str, result: Mapping[str, Any]) -> None:
-        """Take in an episode."""
-        self._case = case
-        self._done += 1
-        if result["status"] == "crashed":
-            self._console.print(
-                f"  {case}, seed {result['seed']}: [red]crashed[/red] ({escape(result['error'])})"
-            )
-        done = len(self._log.of(case))
-        last = done == self._cases[case].episodes
-        if not self._console.is_terminal and (done % LINE_EVERY == 0 or last):
-            self._console.print(f"  {self}, {self._pace()}", highlight=False)
-
-    def __str__(self) -> str:
-        if not self._case:
-            return "starting"
-        done = self._log.of(self._case)
-        wins = sum(bool(result.get("success_at_end")) for result in done)
-        return f"{self._case}: {wins} successes of {len(done)}"
-
-    def _pace(self) -> str:
-        rate = self._done / max(time.monotonic() - self._began_s, 1e-9)
-        left_s = (self._todo - self._done) / rate
-        return f"{rate:.1f} episodes/s, {left_s / 60:.0f} min left"
